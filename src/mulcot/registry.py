@@ -1,0 +1,72 @@
+"""One small registry, used by every plug-in family.
+
+    datasets: Registry[Dataset] = Registry("dataset", __name__)
+
+    @datasets.register("twitter")
+    class Twitter(Dataset): ...
+
+A family's folder is its list: at the first look-up every file in it is imported, then the entry points of the group
+`mulcot.<folder>`, so that other packages can join in the same way. There is no central list to edit.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from mulcot.errors import MulcotError, UnknownName
+from mulcot.settings import Settings
+
+T = TypeVar("T", bound=Settings)
+C = TypeVar("C", bound=type[Settings])
+
+
+class Registry(Generic[T]):
+    """The plug-ins of one family by name."""
+
+    def __init__(self, what: str, package: str) -> None:
+        self.what = what
+        self.package = package
+        self._classes: dict[str, type[T]] = {}
+        self._loaded = False
+
+    def register(self, name: str) -> Callable[[C], C]:
+        """Class decorator: `name` is what the recipe says."""
+
+        def decorate(cls: C) -> C:
+            old = self._classes.get(name)
+            if old is not None and (old.__module__, old.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise MulcotError(f"two classes are registered as {self.what} {name!r}: {old!r} and {cls!r}")
+            cls.name = name
+            self._classes[name] = cls  # type: ignore[assignment]
+            return cls
+
+        return decorate
+
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted."""
+        self._load()
+        return tuple(sorted(self._classes))
+
+    def get(self, name: str) -> type[T]:
+        """The class registered as `name`."""
+        self._load()
+        if name not in self._classes:
+            raise UnknownName(self.what, name, self._classes)
+        return self._classes[name]
+
+    def __iter__(self) -> Iterator[type[T]]:
+        return (self.get(name) for name in self.names())
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        self._loaded = True
+        package = importlib.import_module(self.package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self.package}.{module.name}")
+        for point in entry_points(group=self.package):
+            point.load()

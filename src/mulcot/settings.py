@@ -1,0 +1,60 @@
+"""The base of every class that a recipe can configure.
+
+A plug-in's options are the fields of its class; the string under a field is its documentation, in the JSON Schema and in
+the docs. Unknown keys are refused. Fields marked `Volatile` do not change a result (concurrency, timeouts) and therefore
+do not make a finished stage stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+
+
+def volatile(default: Any, **rest: Any) -> Any:
+    """A pydantic field whose value does not change results: `timeout: float = volatile(120.0)`."""
+    return Field(default=default, json_schema_extra={"volatile": True}, **rest)
+
+
+class Settings(BaseModel):
+    """Frozen, strict about unknown keys, documented in place."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+    name: ClassVar[str] = ""
+    """The registered name of a plug-in; set by its registry."""
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the result, as plain JSON."""
+        out: dict[str, Any] = {"name": self.name} if self.name else {}
+        for key, info in type(self).model_fields.items():
+            extra = info.json_schema_extra
+            if isinstance(extra, dict) and extra.get("volatile"):
+                continue
+            out[key] = _identity(getattr(self, key))
+        return out
+
+    def fingerprint(self) -> str:
+        """A hash of `identity`: equal settings, equal fingerprint."""
+        return fingerprint(self.identity())
+
+
+def fingerprint(value: Any) -> str:
+    """A hash of anything JSON can write, independent of key order."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _identity(value: Any) -> Any:
+    if isinstance(value, Settings):
+        return value.identity()
+    if isinstance(value, list | tuple):
+        return [_identity(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _identity(item) for key, item in value.items()}
+    return value

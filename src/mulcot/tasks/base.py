@@ -1,0 +1,106 @@
+"""What every task promises: which labels, how to ask, how to write an answer, how to read one.
+
+A prompt has three parts in a fixed order. `system` is the same for every example of a run; `post` is the example (its
+pictures stand before it); `ask` says what is wanted now and comes last, the label hint of stage 2 included. So chain and
+label share their prefix in training and inference, and all of a teacher's stages and retries share theirs.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mulcot.records import Example, Record
+from mulcot.registry import Registry
+from mulcot.settings import Settings
+
+
+class Purpose(StrEnum):
+    """What is asked of whom."""
+
+    TEACH = "teach"
+    """Teacher, stage 1: reason and predict without knowing the label."""
+    HINT = "hint"
+    """Teacher, stage 2: the label is given, the reasoning that leads there is asked for."""
+    CHAIN = "chain"
+    """Assistant and student: the whole chain."""
+    LABEL = "label"
+    """Assistant and student: the prediction alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt(Record):
+    """One request in the order it is sent: system, pictures, post, ask."""
+
+    system: str
+    post: str
+    ask: str
+
+    @property
+    def user(self) -> str:
+        """The user's turn, after the pictures."""
+        return f"{self.post}\n\n{self.ask}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading(Record):
+    """What a parser found in a reply."""
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """The chain's fields that are present and not empty, in the task's order; for a repeated field, its last value."""
+    missing: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    prediction: str | None = None
+    """A label of the task, or None; then `problem` says why."""
+    problem: str = ""
+    """Empty, or a stable code: `empty`, `no_prediction`, `outside_label_set`, `several_predictions`."""
+
+    @property
+    def complete(self) -> bool:
+        """Every field is there and the prediction is one label."""
+        return not self.missing and self.prediction is not None
+
+
+class Task(Settings):
+    """The base class of all tasks."""
+
+    templates: str | None = None
+    """A YAML file with your own prompt texts; see docs/tasks.md. Its content is hashed into the run."""
+
+    @property
+    @abstractmethod
+    def fields(self) -> tuple[str, ...]:
+        """The chain's field names in order; the last is `Prediction`."""
+
+    @abstractmethod
+    def labels(self, example: Example | None = None) -> tuple[str, ...]:
+        """The label set; for multiple choice, the letters of this example's choices."""
+
+    @abstractmethod
+    def problem(self, example: Example) -> tuple[str, str] | None:
+        """Why this example cannot be used for the task, as (reason code, detail), or None."""
+
+    @abstractmethod
+    def prompt(self, example: Example, purpose: Purpose, label: str | None = None) -> Prompt:
+        """What to send. `label` is needed for `Purpose.HINT` and refused elsewhere."""
+
+    @abstractmethod
+    def write_chain(self, fields: Mapping[str, str]) -> str:
+        """The training target of the chain; `read` reads it back."""
+
+    @abstractmethod
+    def write_label(self, label: str) -> str:
+        """The training target of the label."""
+
+    @abstractmethod
+    def read(self, reply: str, example: Example | None = None) -> Reading:
+        """Reads any reply, however malformed; never raises; linear in its length."""
+
+    @abstractmethod
+    def read_published(self, reply: str, example: Example | None = None) -> str | None:
+        """The label by the published code's own extraction rule, for comparable numbers."""
+
+
+tasks: Registry[Task] = Registry("task", __package__ or "mulcot.tasks")
