@@ -1,6 +1,6 @@
 """One small registry, used by every plug-in family.
 
-    datasets: Registry[Dataset] = Registry("dataset", __name__)
+    datasets: Registry[Dataset] = Registry("dataset", __name__, Dataset)
 
     @datasets.register("twitter")
     class Twitter(Dataset): ...
@@ -27,9 +27,10 @@ C = TypeVar("C", bound=type[Settings])
 class Registry(Generic[T]):
     """The plug-ins of one family by name."""
 
-    def __init__(self, what: str, package: str) -> None:
+    def __init__(self, what: str, package: str, base: type[T]) -> None:
         self.what = what
         self.package = package
+        self.base = base
         self._classes: dict[str, type[T]] = {}
         self._loaded = False
 

@@ -87,7 +87,7 @@ class Dataset(Settings):
         """A tiny copy of the layout, made in code inside `folder`; contract tests and docs use it."""
 
 
-datasets: Registry[Dataset] = Registry("dataset", __package__ or "mulcot.datasets")
+datasets: Registry[Dataset] = Registry("dataset", "mulcot.datasets", Dataset)
 
 
 def read(dataset: Dataset, task: Task, store: Store) -> Iterator[Example | Rejected]:

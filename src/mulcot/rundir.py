@@ -1,0 +1,212 @@
+"""The run folder: where things lie, what is finished, and who may write.
+
+    runs/<name>/recipe.yaml           the resolved recipe, variables unexpanded
+    runs/<name>/1-dataset/stage.json  written last: its presence means the stage is whole
+
+A stage is fresh when its `stage.json` carries the fingerprint of today's settings and inputs. Everything is written beside
+its place and then renamed, so a reader never sees half a file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from mulcot.errors import RunError, RunLocked, StageMissing
+from mulcot.records import Json, Record
+
+FORMAT = 1
+"""The layout of a run folder; a folder of a later format is refused, one of an earlier format is read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRecord(Record):
+    """`stage.json`: what a finished stage was made of and what it made."""
+
+    stage: str
+    fingerprint: str
+    format: int = FORMAT
+    settings: Json = field(default_factory=dict)
+    """The recipe sections as written, variables unexpanded."""
+    inputs: Json = field(default_factory=dict)
+    """Fingerprints of what went in: earlier stages, source files."""
+    outputs: Json = field(default_factory=dict)
+    """Every file made: its size, time and SHA-256."""
+    counts: Json = field(default_factory=dict)
+    started: str = ""
+    seconds: float = 0.0
+    provenance: Json = field(default_factory=dict)
+
+
+class StageFolder:
+    """One stage's folder in a run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def record(self) -> StageRecord | None:
+        """The finished stage's record; None where the stage is not whole."""
+        try:
+            data = json.loads((self.path / "stage.json").read_text("utf-8"))
+            record = StageRecord.from_json(data)
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):
+            raise RunError(f"{self.path / 'stage.json'} is damaged", hint="Delete it; the stage will run again.") from None
+        if record.format > FORMAT:
+            hint = "Use the version of mulcot that made it, or start a new run folder."
+            raise RunError(f"{self.path} was made by a later version (format {record.format}, known {FORMAT})", hint=hint)
+        return record
+
+    def finished(self) -> StageRecord:
+        """The record of a stage that must be whole."""
+        record = self.record
+        if record is None:
+            hint = "Run the earlier stages first: `mulcot run RECIPE`."
+            raise StageMissing(f"{self.path} is not finished", hint=hint)
+        return record
+
+    def begin(self, fingerprint: str, keeps: tuple[str, ...]) -> None:
+        """Prepares the folder. Work begun under other settings is set aside, except the files the stage `keeps`."""
+        started = self.path / "started.json"
+        before = _read_json(started).get("fingerprint") if started.exists() else None
+        if before is not None and before != fingerprint:
+            self._set_aside(keeps)
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / "stage.json").unlink(missing_ok=True)
+        write_json(started, {"fingerprint": fingerprint})
+
+    def finish(self, record: StageRecord) -> None:
+        """Writes `stage.json`, last of all."""
+        write_json(self.path / "stage.json", record.to_json())
+
+    def outputs(self) -> Json:
+        """Size, time and hash of every file of the stage; unchanged files are not read again."""
+        known = (self.record.outputs if self.record else {}) or {}
+        out: Json = {}
+        for path in sorted(p for p in self.path.rglob("*") if p.is_file() and not p.is_symlink()):
+            name = path.relative_to(self.path).as_posix()
+            if name not in ("stage.json", "started.json") and not name.startswith("."):
+                out[name] = file_stamp(path, known.get(name))
+        return out
+
+    def _set_aside(self, keeps: tuple[str, ...]) -> None:
+        aside = self.path.parent / "superseded" / f"{self.path.name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+        aside.parent.mkdir(exist_ok=True)
+        self.path.rename(aside)
+        self.path.mkdir()
+        for name in keeps:
+            for kept in aside.glob(name):
+                shutil.move(str(kept), self.path / kept.name)
+
+
+class RunFolder:
+    """One run: its recipe, its stages in order, its lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def stage(self, number: int, name: str) -> StageFolder:
+        """`<number>-<name>`, numbered from 1 in the method's order."""
+        return StageFolder(self.path / f"{number}-{name}")
+
+    def stages(self) -> list[StageFolder]:
+        """The stage folders that exist, in order."""
+        found = [p for p in self.path.glob("[0-9]*-*") if p.is_dir() and p.name.partition("-")[0].isdigit()]
+        return [StageFolder(p) for p in sorted(found, key=lambda p: int(p.name.partition("-")[0]))]
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the run for this process. The lock dies with the process, so a kill never leaves one behind."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / ".lock").open("a+")
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be written: {error.strerror}") from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise RunLocked(f"{self.path} is in use{_holder(file)}", hint="Wait for it, or stop it.") from None
+            file.seek(0)
+            file.truncate()
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def write_recipe(self, text: str) -> None:
+        """Keeps the resolved recipe beside its results."""
+        write_text(self.path / "recipe.yaml", text)
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears under its name only when it is complete and on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a whole text file, or nothing."""
+    with atomic(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a whole JSON file, or nothing."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def file_stamp(path: Path, known: Json | None = None) -> Json:
+    """Size, time and hash; the hash is taken from `known` where size and time have not changed."""
+    stat = path.stat()
+    stamp: Json = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    if known and all(known.get(key) == value for key, value in stamp.items()):
+        return known
+    return {**stamp, "sha256": file_hash(path)}
+
+
+def _read_json(path: Path) -> Json:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _holder(file: IO[str]) -> str:
+    file.seek(0)
+    pid = file.read().strip()
+    return f" by process {pid}" if pid.isdigit() else ""

@@ -1,0 +1,222 @@
+"""A YAML file as a tree that remembers where each key stood, with overrides and `${ENV}`.
+
+`read_tree` gives plain dictionaries and a map from key path to line. Duplicate keys, tags and oversized files are refused.
+`expand` fills in environment variables in a copy, so the tree as written can still be stored without any secret.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mulcot.errors import RecipeError
+
+KeyPath = tuple[str | int, ...]
+
+MAX_BYTES = 1_000_000
+MAX_NODES = 50_000
+MAX_DEPTH = 30
+
+_VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@?#]+@")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What a YAML file says and on which line it says it."""
+
+    source: str
+    data: dict[str, Any]
+    lines: Mapping[KeyPath, int]
+
+    def place(self, path: KeyPath) -> str:
+        """`file:line key.path`, with the nearest line that is known."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.lines:
+                return f"{self.source}:{self.lines[path[:length]]} {dotted(path)}"
+        return f"{self.source} {dotted(path)}".rstrip()
+
+
+def read_tree(path: Path) -> Tree:
+    """Reads a YAML mapping from a stranger's file."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise RecipeError(str(path), [f"cannot be read: {error.strerror or error}"]) from None
+    if len(raw) > MAX_BYTES:
+        raise RecipeError(str(path), [f"is {len(raw)} bytes long; a recipe has at most {MAX_BYTES}"])
+    return parse_tree(raw, str(path))
+
+
+def parse_tree(text: str | bytes, source: str) -> Tree:
+    """Reads a YAML mapping from text."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise RecipeError(source, [_yaml_problem(error)]) from None
+    if node is None:
+        raise RecipeError(source, ["is empty"])
+    builder = _Builder()
+    data = builder.build(node, ())
+    if not isinstance(data, dict):
+        builder.problems.append("must be a mapping of keys to values")
+    if builder.problems:
+        raise RecipeError(source, builder.problems)
+    return Tree(source, data, builder.lines)
+
+
+class _Builder:
+    """Turns YAML nodes into plain values, noting lines and refusing what a recipe never needs."""
+
+    def __init__(self) -> None:
+        self.lines: dict[KeyPath, int] = {}
+        self.problems: list[str] = []
+        self._constructor = yaml.constructor.SafeConstructor()
+        self._count = 0
+
+    def build(self, node: yaml.Node, path: KeyPath) -> Any:
+        self._count += 1
+        if self._count > MAX_NODES:
+            if self._count == MAX_NODES + 1:
+                self.problems.append(f"has more than {MAX_NODES} values (anchors counted each time)")
+            return None
+        if len(path) > MAX_DEPTH:
+            self.problems.append(f"is nested more than {MAX_DEPTH} deep")
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(child, (*path, index)) for index, child in enumerate(node.value)]
+        try:
+            return self._constructor.construct_object(node)
+        except (yaml.YAMLError, ValueError) as error:
+            self.problems.append(f"line {node.start_mark.line + 1} {dotted(path)}: {_yaml_problem(error)}")
+            return None
+
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.problems.append(f"line {line} {dotted(path)}: a key must be a plain word")
+                continue
+            key = str(key_node.value)
+            if key in out:
+                self.problems.append(f"line {line} {dotted((*path, key))}: this key stands twice")
+            self.lines[(*path, key)] = line
+            out[key] = self.build(value_node, (*path, key))
+        return out
+
+
+def parse_assignments(items: list[str]) -> dict[str, Any]:
+    """`["a.b=1", "c=x"]` as `{"a": {"b": 1}, "c": "x"}`; values are typed as in YAML."""
+    out: dict[str, Any] = {}
+    problems = []
+    for item in items:
+        key, equals, text = item.partition("=")
+        parts = key.strip().split(".")
+        if not equals or not all(parts):
+            problems.append(f"{item!r} is not of the form key.path=value")
+            continue
+        try:
+            _assign(out, parts, yaml.safe_load(text) if text else "")
+        except (yaml.YAMLError, ValueError) as error:
+            problems.append(f"{item!r}: {_yaml_problem(error)}")
+    if problems:
+        raise RecipeError("command line", problems)
+    return out
+
+
+def merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over` on top, mapping by mapping."""
+    out = dict(base)
+    for key, value in over.items():
+        old = out.get(key)
+        out[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return out
+
+
+def expand(value: Any, path: KeyPath = ()) -> tuple[Any, list[tuple[KeyPath, str]]]:
+    """A copy with `${NAME}` and `${NAME:-default}` filled in, and the problems; `$${` stands for a literal `${`."""
+    problems: list[tuple[KeyPath, str]] = []
+
+    def fill(match: re.Match[str]) -> str:
+        name, default = match.group(1), match.group(2)
+        if name is None:
+            return "${"
+        found = os.environ.get(name, default)
+        if found is None:
+            problems.append((path, f"the environment variable {name} is not set"))
+            return ""
+        return found
+
+    if isinstance(value, str) and "${" in value:
+        return _typed(_VARIABLE.sub(fill, value), value), problems
+    if isinstance(value, Mapping):
+        pairs = {key: expand(item, (*path, key)) for key, item in value.items()}
+        return {key: pair[0] for key, pair in pairs.items()}, [p for pair in pairs.values() for p in pair[1]]
+    if isinstance(value, list):
+        items = [expand(item, (*path, index)) for index, item in enumerate(value)]
+        return [pair[0] for pair in items], [p for pair in items for p in pair[1]]
+    return value, problems
+
+
+def redact(value: Any) -> Any:
+    """A copy in which credentials inside URLs are blanked."""
+    if isinstance(value, str):
+        return _CREDENTIALS.sub("***@", value)
+    if isinstance(value, Mapping):
+        return {key: redact(item) for key, item in value.items()}
+    return [redact(item) for item in value] if isinstance(value, list) else value
+
+
+def dotted(path: KeyPath) -> str:
+    """`("a", 0, "b")` as `a[0].b`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else part)
+    return text
+
+
+def walk(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Every value below `value` with its key path."""
+    yield path, value
+    children: Iterator[tuple[str | int, Any]] = iter(())
+    if isinstance(value, Mapping):
+        children = iter(value.items())
+    elif isinstance(value, list):
+        children = iter(enumerate(value))
+    for key, item in children:
+        yield from walk(item, (*path, key))
+
+
+def _typed(filled: str, written: str) -> Any:
+    """A value that is nothing but one variable gets the type it would have if it had been written out."""
+    if _VARIABLE.fullmatch(written) and not written.startswith("$${"):
+        scalar = yaml.compose(filled, Loader=yaml.SafeLoader) if filled.strip() else None
+        if isinstance(scalar, yaml.ScalarNode) and scalar.tag in _PLAIN_TAGS and scalar.style is None:
+            return yaml.constructor.SafeConstructor().construct_object(scalar)
+    return filled
+
+
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool")}
+
+
+def _assign(out: dict[str, Any], parts: list[str], value: Any) -> None:
+    for part in parts[:-1]:
+        out = out.setdefault(part, {})
+        if not isinstance(out, dict):
+            raise ValueError(f"{part!r} already has a plain value")
+    out[parts[-1]] = value
+
+
+def _yaml_problem(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    text = str(getattr(error, "problem", None) or error).splitlines()[0]
+    return f"line {mark.line + 1}, column {mark.column + 1}: {text}" if mark else text
