@@ -1,7 +1,7 @@
 """What crosses every boundary: frozen records, and how they are written as JSON lines.
 
 An `Example` is what came from a dataset; a `Rejected` is a row that could not become one, kept with its reason.
-Empty fields are left out of the JSON, so files stay small and later versions can add fields.
+Optional fields that are empty are left out of the JSON, so files stay small and later versions can add fields.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,13 +25,13 @@ class Record:
     """A frozen value that can be written as one JSON object and read back equal."""
 
     def to_json(self) -> Json:
-        """A plain dictionary without the empty fields."""
+        """A plain dictionary without the optional fields that are empty."""
         out: Json = {}
-        for name in self.__dataclass_fields__:
+        for name, info in self.__dataclass_fields__.items():
             value = getattr(self, name)
-            if value is None or value == () or value == "" or value == {} or value is False:
-                continue
-            out[name] = _plain(value)
+            required = info.default is MISSING and info.default_factory is MISSING
+            if required or (value if info.default is MISSING else value != info.default):
+                out[name] = _plain(value)
         return out
 
     def to_line(self) -> str:

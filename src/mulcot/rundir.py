@@ -3,8 +3,8 @@
     runs/<name>/recipe.yaml           the resolved recipe, variables unexpanded
     runs/<name>/1-dataset/stage.json  written last: its presence means the stage is whole
 
-A stage is fresh when its `stage.json` carries the fingerprint of today's settings and inputs. Everything is written beside
-its place and then renamed, so a reader never sees half a file.
+A stage is fresh when its `stage.json` carries the fingerprint of today's settings and inputs. Everything is written
+beside its place and then renamed, so a reader never sees half a file.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import IO, Any
 
 from mulcot.errors import RunError, RunLocked, StageMissing
 from mulcot.records import Json, Record
+from mulcot.settings import fingerprint
 
 FORMAT = 1
 """The layout of a run folder; a folder of a later format is refused, one of an earlier format is read."""
@@ -65,10 +66,12 @@ class StageFolder:
         except FileNotFoundError:
             return None
         except (ValueError, TypeError):
-            raise RunError(f"{self.path / 'stage.json'} is damaged", hint="Delete it; the stage will run again.") from None
+            hint = "Delete it; the stage will run again."
+            raise RunError(f"{self.path / 'stage.json'} is damaged", hint=hint) from None
         if record.format > FORMAT:
             hint = "Use the version of mulcot that made it, or start a new run folder."
-            raise RunError(f"{self.path} was made by a later version (format {record.format}, known {FORMAT})", hint=hint)
+            made = f"format {record.format}, known {FORMAT}"
+            raise RunError(f"{self.path} was made by a later version ({made})", hint=hint)
         return record
 
     def finished(self) -> StageRecord:
@@ -93,15 +96,26 @@ class StageFolder:
         """Writes `stage.json`, last of all."""
         write_json(self.path / "stage.json", record.to_json())
 
-    def outputs(self) -> Json:
-        """Size, time and hash of every file of the stage; unchanged files are not read again."""
-        known = (self.record.outputs if self.record else {}) or {}
+    def outputs(self, known: Json, bulky: tuple[str, ...] = ()) -> Json:
+        """Size, time and hash of every file of the stage outside its `bulky` folders; `known` saves reading again."""
         out: Json = {}
         for path in sorted(p for p in self.path.rglob("*") if p.is_file() and not p.is_symlink()):
             name = path.relative_to(self.path).as_posix()
-            if name not in ("stage.json", "started.json") and not name.startswith("."):
+            if name not in ("stage.json", "started.json") and not name.startswith((".", *bulky)):
                 out[name] = file_stamp(path, known.get(name))
         return out
+
+    def content(self) -> str:
+        """A hash of what a finished stage holds now: a file replaced by hand makes later stages run again."""
+        record = self.finished()
+        hashes = {}
+        for name, known in record.outputs.items():
+            path = self.path / name
+            if not path.is_file():
+                hint = "Delete the stage's stage.json; the stage will run again."
+                raise RunError(f"{path} is gone, though its stage was finished", hint=hint)
+            hashes[name] = file_stamp(path, known)["sha256"]
+        return fingerprint(hashes)
 
     def _set_aside(self, keeps: tuple[str, ...]) -> None:
         aside = self.path.parent / "superseded" / f"{self.path.name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
@@ -146,6 +160,16 @@ class RunFolder:
             file.write(str(os.getpid()))
             file.flush()
             yield
+
+    def stamps(self, paths: tuple[Path, ...]) -> list[Json]:
+        """The stamps of files outside the run, remembered so that large ones are hashed once."""
+        cache = self.path / ".hashes.json"
+        known = _read_json(cache) if cache.exists() else {}
+        keys = [fingerprint(str(path)) for path in paths]
+        fresh = {key: file_stamp(path, known.get(key)) for key, path in zip(keys, paths, strict=True)}
+        if any(known.get(key) != stamp for key, stamp in fresh.items()):
+            write_json(cache, {**known, **fresh})
+        return [fresh[key] for key in keys]
 
     def write_recipe(self, text: str) -> None:
         """Keeps the resolved recipe beside its results."""

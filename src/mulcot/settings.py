@@ -1,8 +1,8 @@
 """The base of every class that a recipe can configure.
 
-A plug-in's options are the fields of its class; the string under a field is its documentation, in the JSON Schema and in
-the docs. Unknown keys are refused. Fields marked `Volatile` do not change a result (concurrency, timeouts) and therefore
-do not make a finished stage stale.
+A plug-in's options are the fields of its class; the string under a field is its documentation, in the JSON Schema and
+in the docs. Unknown keys are refused. Fields made with `volatile` do not change a result (concurrency, timeouts) and
+therefore do not make a finished stage stale.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def volatile(default: Any, **rest: Any) -> Any:
-    """A pydantic field whose value does not change results: `timeout: float = volatile(120.0)`."""
+    """For a field whose value does not change results, as in `timeout: float = volatile(120.0)`."""
     return Field(default=default, json_schema_extra={"volatile": True}, **rest)
 
 

@@ -1,6 +1,7 @@
 """A YAML file as a tree that remembers where each key stood, with overrides and `${ENV}`.
 
-`read_tree` gives plain dictionaries and a map from key path to line. Duplicate keys, tags and oversized files are refused.
+`read_tree` gives plain dictionaries and a map from key path to line. Duplicate keys, tags and oversized files are
+refused.
 `expand` fills in environment variables in a copy, so the tree as written can still be stored without any secret.
 """
 

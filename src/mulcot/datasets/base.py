@@ -1,7 +1,7 @@
 """What every dataset promises, and the one reader that makes examples of its rows.
 
-A dataset file only knows its layout: it yields rows in the order of the source, or a `Rejected` for what it cannot read.
-`read` does the rest for all of them: identity, splits, cleaning, label and picture checks.
+A dataset file only knows its layout: it yields rows in the order of the source, or a `Rejected` for what it cannot
+read. `read` does the rest for all of them: identity, splits, cleaning, label and picture checks.
 """
 
 from __future__ import annotations

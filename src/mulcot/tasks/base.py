@@ -1,8 +1,8 @@
 """What every task promises: which labels, how to ask, how to write an answer, how to read one.
 
 A prompt has three parts in a fixed order. `system` is the same for every example of a run; `post` is the example (its
-pictures stand before it); `ask` says what is wanted now and comes last, the label hint of stage 2 included. So chain and
-label share their prefix in training and inference, and all of a teacher's stages and retries share theirs.
+pictures stand before it); `ask` says what is wanted now and comes last, the label hint of stage 2 included. So chain
+and label share their prefix in training and inference, and all of a teacher's stages and retries share theirs.
 """
 
 from __future__ import annotations

@@ -1,0 +1,5 @@
+"""`python -m mulcot`."""
+
+from mulcot.cli import main
+
+main()

@@ -1,0 +1,170 @@
+"""The command line: one short function per command, heavy imports inside, so that `--help` is immediate."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mulcot import cli_data
+from mulcot.errors import Interrupted, MulcotError
+from mulcot.version import __version__
+
+app = typer.Typer(
+    name="mulcot",
+    help="Distil a large teacher into a small vision-language model that explains and classifies posts.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+recipe_app = typer.Typer(help="The recipe language.", no_args_is_help=True)
+app.add_typer(cli_data.app, name="data")
+app.add_typer(recipe_app, name="recipe")
+
+RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", metavar="RECIPE")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides: key.path=value ...", metavar="KEY=VALUE")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"mulcot {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None: ...
+
+
+@app.command()
+def run(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    first: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="Start at this stage.")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="STAGE", help="Stop after this stage.")] = None,
+    only: Annotated[str | None, typer.Option(metavar="STAGE", help="Run this stage alone.")] = None,
+) -> None:
+    """Run a recipe, or continue it: finished stages are skipped."""
+    from mulcot.pipeline import run as run_pipeline
+    from mulcot.progress import Reporter
+    from mulcot.recipe import load_recipe
+
+    if only and (first or last):
+        raise MulcotError("--only cannot be combined with --from or --to")
+    loaded = load_recipe(recipe, overrides)
+    for outcome in run_pipeline(loaded, Reporter.auto(), first=only or first, last=only or last):
+        state = "unchanged" if outcome.skipped else f"{outcome.record.seconds:.1f} s"
+        print(f"{outcome.stage:<12} {state:<12} {_counts(outcome.record.counts)}")
+    print(f"run folder: {loaded.folder}")
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show which stages of a run are finished."""
+    import json
+
+    from mulcot.pipeline import status as run_status
+
+    stages = run_status(folder)
+    if as_json:
+        rows = [{"stage": n, "state": state, **({"record": r.to_json()} if r else {})} for n, state, r in stages]
+        print(json.dumps({"stages": rows}, indent=2))
+        return
+    for name, state, record in stages:
+        detail = f"{record.started}  {record.seconds:.1f} s  {_counts(record.counts)}" if record else ""
+        print(f"{name:<16} {state:<12} {detail}".rstrip())
+
+
+@app.command()
+def check(recipe: RecipePath, overrides: Overrides = None) -> None:
+    """Find everything wrong with a recipe and its data before money or GPU time is spent."""
+    from mulcot.check import check as check_recipe
+    from mulcot.progress import Reporter
+    from mulcot.recipe import load_recipe
+
+    verdict = check_recipe(load_recipe(recipe, overrides), Reporter.auto())
+    for problem in verdict.problems:
+        print(f"error    {problem}")
+    findings = verdict.statistics.findings() if verdict.statistics else []
+    for finding in findings:
+        print(f"{finding.level:<8} {finding.message}\n         {finding.advice}")
+    failed = bool(verdict.problems) or any(finding.level == "error" for finding in findings)
+    print("not ready" if failed else "ready")
+    raise typer.Exit(1 if failed else 0)
+
+
+@recipe_app.command("schema")
+def recipe_schema() -> None:
+    """Print the JSON Schema of recipes, for editors."""
+    import json
+
+    from mulcot.recipe import json_schema
+
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+@recipe_app.command("show")
+def recipe_show(recipe: RecipePath, overrides: Overrides = None) -> None:
+    """Print the resolved recipe, variables unexpanded."""
+    from mulcot.recipe import load_recipe
+
+    print(load_recipe(recipe, overrides).text, end="")
+
+
+@app.command("list")
+def list_plugins(
+    family: Annotated[str | None, typer.Argument(help="datasets, tasks, ...; all where left out.")] = None,
+) -> None:
+    """List the registered plug-ins."""
+    from mulcot.errors import UnknownName
+    from mulcot.families import FAMILIES
+
+    if family is not None and family not in FAMILIES:
+        raise UnknownName("family", family, FAMILIES)
+    for name, registry in FAMILIES.items():
+        if family in (None, name):
+            print(name)
+            for plugin in registry:
+                print(f"  {plugin.name:<20} {(plugin.__doc__ or '').strip().splitlines()[0]}")
+
+
+@app.command()
+def doctor() -> None:
+    """Show versions, hardware, and anything about this installation that will not work."""
+    from mulcot.doctor import examine
+
+    for line in examine():
+        print(line)
+
+
+def _counts(counts: dict[str, object]) -> str:
+    return "  ".join(f"{key} {value}" for key, value in counts.items())
+
+
+def main() -> None:
+    """Runs the command; errors a person can cause end in two calm lines, not in a traceback."""
+    try:
+        app(standalone_mode=True)
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        sys.exit(130)
+    except MulcotError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

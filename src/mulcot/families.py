@@ -1,0 +1,14 @@
+"""Every plug-in family by the name of its folder, for listings, docs and the contract tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mulcot.datasets.base import datasets
+from mulcot.registry import Registry
+from mulcot.tasks.base import tasks
+
+FAMILIES: dict[str, Registry[Any]] = {
+    "tasks": tasks,
+    "datasets": datasets,
+}

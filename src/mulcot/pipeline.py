@@ -1,0 +1,104 @@
+"""The whole product on one screen: the stages of each method, in order, and how a run goes through them.
+
+A stage that is finished for the same inputs and settings is skipped; any other is run, continuing what it finds. The
+same command therefore starts, continues and completes a run.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mulcot.errors import MulcotError, RunError, StageMissing, UnknownName
+from mulcot.progress import Reporter
+from mulcot.provenance import provenance
+from mulcot.recipe import Loaded
+from mulcot.records import Json
+from mulcot.rundir import FORMAT, RunFolder, StageFolder, StageRecord
+from mulcot.settings import fingerprint
+from mulcot.stages.base import Job, Stage
+
+METHODS: dict[str, tuple[str, ...]] = {
+    "mulcot-rd": ("dataset",),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one stage ended."""
+
+    stage: str
+    skipped: bool
+    record: StageRecord
+
+
+def run(loaded: Loaded, reporter: Reporter, first: str | None = None, last: str | None = None) -> list[Outcome]:
+    """Runs the recipe's stages from `first` to `last`; stages before `first` must be finished."""
+    stages = METHODS[loaded.recipe.method]
+    chosen = between(stages, first, last)
+    folder = RunFolder(loaded.folder)
+    with folder.locked():
+        folder.write_recipe(loaded.text)
+        return [_run_stage(name, loaded, folder, reporter) for name in chosen]
+
+
+def between(stages: tuple[str, ...], first: str | None, last: str | None) -> tuple[str, ...]:
+    """The part of a method from `first` to `last`, both included."""
+    for name in (first, last):
+        if name is not None and name not in stages:
+            raise UnknownName("stage", name, stages)
+    start = stages.index(first) if first else 0
+    stop = stages.index(last) + 1 if last else len(stages)
+    if start >= stop:
+        raise MulcotError(f"--from {first} comes after --to {last}", hint=f"The order is: {', '.join(stages)}.")
+    return stages[start:stop]
+
+
+def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Reporter) -> Outcome:
+    recipe = loaded.recipe
+    stage = recipe.stage(name)
+    if stage is None:
+        raise StageMissing(f"the recipe has no section {name!r}", hint="Add it, or end the run earlier with --to.")
+    numbers = {each: number for number, each in enumerate(METHODS[recipe.method], start=1)}
+    folder = run_folder.stage(numbers[name], name)
+    before = {each: run_folder.stage(numbers[each], each) for each in stage.needs}
+    inputs = _inputs(stage, before, run_folder)
+    mark = fingerprint({
+        "format": FORMAT, "stage": name, "settings": stage.identity(), "task": recipe.task.identity(),
+        "seed": recipe.seed, "inputs": inputs,
+    })  # fmt: skip
+    done = folder.record
+    if done is not None and done.fingerprint == mark:
+        reporter.say(f"{name}: unchanged, skipped")
+        return Outcome(name, True, done)
+    known = done.outputs if done else {}
+    folder.begin(mark, stage.keeps)
+    started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
+    counts = stage.run(Job(
+        folder=folder, before=before, task=recipe.task, dataset=recipe.dataset, seed=recipe.seed, reporter=reporter,
+    ))  # fmt: skip
+    record = StageRecord(
+        stage=name, fingerprint=mark, settings={name: loaded.written.get(name), "task": loaded.written.get("task")}, inputs=inputs, started=started,
+        outputs=folder.outputs(known, stage.bulky), counts=counts, seconds=round(time.monotonic() - clock, 3),
+        provenance=provenance(),
+    )  # fmt: skip
+    folder.finish(record)
+    return Outcome(name, False, record)
+
+
+def _inputs(stage: Stage, before: dict[str, StageFolder], folder: RunFolder) -> Json:
+    """What goes in: the earlier stages' files as they are now, and the source files outside the run."""
+    inputs: Json = {name: each.content() for name, each in before.items()}
+    for path, stamp in zip(stage.sources(), folder.stamps(stage.sources()), strict=True):
+        inputs[path.name] = fingerprint([inputs.get(path.name), stamp["sha256"]])
+    return inputs
+
+
+def status(path: Path) -> list[tuple[str, str, StageRecord | None]]:
+    """Each stage folder of a run with its state: finished or unfinished."""
+    folder = RunFolder(path)
+    if not (path / "recipe.yaml").exists():
+        raise RunError(f"{path} is not a run folder", hint="A run folder holds a recipe.yaml; `mulcot run` makes one.")
+    records = [(stage.path.name, stage.record) for stage in folder.stages()]
+    return [(name, "finished" if record else "unfinished", record) for name, record in records]

@@ -1,0 +1,211 @@
+"""The recipe: one YAML file per run, typed, checked at once, every problem with its file, line and key path.
+
+    version: 1
+    output: runs/first
+    task: {name: sentiment}
+    dataset: {name: files, path: ${DATA}/posts.jsonl}
+
+A section is the settings of one stage and carries the stage's name. This module only assembles them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import Field, SerializeAsAny, ValidationError
+from pydantic_core import ErrorDetails
+
+from mulcot.datasets.base import Dataset, datasets
+from mulcot.errors import RecipeError, UnknownName, suggest
+from mulcot.plugin import TAG, Plugin
+from mulcot.registry import Registry
+from mulcot.settings import Settings
+from mulcot.stages.base import Stage
+from mulcot.stages.dataset import DatasetStage
+from mulcot.tasks.base import Task, tasks
+from mulcot.yamltree import KeyPath, Tree, dotted, expand, merge, parse_assignments, read_tree, redact
+
+T = TypeVar("T", bound=Settings)
+
+VERSION = 1
+
+
+class Recipe(Settings):
+    """One run."""
+
+    version: Literal[1]
+    """The version of the recipe language; 1 is the only one so far."""
+    method: Literal["mulcot-rd"] = "mulcot-rd"
+    """Which stages run: `mulcot-rd` distils teacher, assistant and student."""
+    output: Path | None = None
+    """The run folder, relative to where the command runs; `runs/<recipe's file name>` where left out."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """One seed for everything random outside the dataset's own splits."""
+    task: SerializeAsAny[Annotated[Task, Plugin(tasks)]]
+    """What is asked of each example. Left out, it is the dataset's usual task."""
+    dataset: SerializeAsAny[Annotated[Dataset, Plugin(datasets)]]
+    """Where the examples come from."""
+
+    def stage(self, name: str) -> Stage | None:
+        """The settings of a stage; None where the recipe has no such section."""
+        if name == "dataset":
+            return DatasetStage(source=self.dataset)
+        section = getattr(self, name, None)
+        return section if isinstance(section, Stage) else None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checked recipe and the text to keep: resolved, with variables unexpanded and credentials blanked."""
+
+    path: Path
+    recipe: Recipe
+    written: dict[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.recipe.output or Path("runs") / self.path.stem
+
+    @property
+    def text(self) -> str:
+        """The resolved recipe as YAML."""
+        return yaml.safe_dump(self.written, sort_keys=False, allow_unicode=True)
+
+
+def load_recipe(path: Path, overrides: list[str] | None = None) -> Loaded:
+    """Reads, overrides, expands and checks a recipe; raises one `RecipeError` with every problem."""
+    tree = read_tree(path)
+    tree = Tree(tree.source, merge(tree.data, parse_assignments(overrides or [])), tree.lines)
+    written = _with_task(tree.data)
+    expanded, missing = expand(written)
+    problems = [f"{tree.place(where)}: {text}" for where, text in missing]
+    try:
+        recipe = Recipe.model_validate(expanded)
+    except ValidationError as error:
+        skip = {where for where, _ in missing}
+        found = [item for item in error.errors() if _path(item["loc"]) not in skip]
+        raise RecipeError(tree.source, problems + _explain(found, Recipe, tree)) from None
+    if problems:
+        raise RecipeError(tree.source, problems)
+    return Loaded(path, recipe, redact(written))
+
+
+def build_plugin(registry: Registry[T], options: dict[str, Any], source: str) -> T:
+    """One plug-in from plain options, `name` among them, with the same checks and messages as a recipe's section."""
+    cls = registry.get(str(options.get("name")))
+    tree = Tree(source, options, {})
+    expanded, missing = expand({key: value for key, value in options.items() if key != "name"})
+    if missing:
+        raise RecipeError(source, [f"{dotted(where)}: {text}" for where, text in missing])
+    try:
+        return cls.model_validate(expanded)
+    except ValidationError as error:
+        raise RecipeError(source, _explain(error.errors(), cls, tree)) from None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of recipes, for editors."""
+    schema = Recipe.model_json_schema()
+    schema["required"] = [key for key in schema["required"] if key != "task"]
+    lifted = schema.setdefault("$defs", {})
+    _lift_definitions(schema, lifted)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mulcot recipe", **schema}
+
+
+def _with_task(data: dict[str, Any]) -> dict[str, Any]:
+    """A recipe that names no task gets its dataset's usual one, visibly."""
+    dataset = data.get("dataset")
+    name = dataset.get("name") if isinstance(dataset, dict) else dataset
+    if "task" in data or not isinstance(name, str) or name not in datasets.names():
+        return data
+    out: dict[str, Any] = {}
+    for key, value in data.items():
+        if key == "dataset":
+            out["task"] = {"name": datasets.get(name).default_task}
+        out[key] = value
+    return out
+
+
+def _explain(errors: list[ErrorDetails], root: type[Settings], tree: Tree) -> list[str]:
+    problems = []
+    for error in errors:
+        path = _path(error["loc"])
+        text = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        if error["type"] == "extra_forbidden":
+            cls = _class_at(root, error["loc"][:-1])
+            known = sorted(cls.model_fields) if cls else []
+            text = f"unknown key. {suggest(str(path[-1]), known)}".rstrip()
+        elif error["type"] == "missing":
+            text = "is missing"
+        elif path:
+            text = f"{_lower(text)}{_got(tree.data, path)}"
+        problems.append(f"{tree.place(path)}: {text}" if path else f"{tree.source}: {text}")
+    return problems
+
+
+def _path(loc: tuple[int | str, ...]) -> KeyPath:
+    return tuple(part for part in loc if not str(part).startswith(TAG))
+
+
+def _class_at(root: type[Settings], loc: tuple[int | str, ...]) -> type[Settings] | None:
+    """The settings class that pydantic was checking at this path."""
+    cls: type[Settings] | None = root
+    registry: Registry[Any] | None = None
+    for part in loc:
+        if str(part).startswith(TAG) and registry is not None:
+            cls = registry.get(str(part).removeprefix(TAG))
+        elif isinstance(part, str) and cls is not None and part in cls.model_fields:
+            info = cls.model_fields[part]
+            found = [item for item in (*info.metadata, *_parts(info.annotation)) if isinstance(item, Plugin)]
+            registry = found[0].registry if found else None
+            classes = [item for item in _parts(info.annotation) if isinstance(item, type) and issubclass(item, Settings)]
+            cls = classes[0] if classes else None
+        elif isinstance(part, str):
+            return None
+    return cls
+
+
+def _parts(annotation: Any) -> list[Any]:
+    """An annotation and everything nested in it."""
+    nested = [part for arg in get_args(annotation) for part in _parts(arg)]
+    return [annotation, *nested, *getattr(annotation, "__metadata__", ())]
+
+
+def _got(data: Any, path: KeyPath) -> str:
+    """The value as it was written, so that an expanded secret is never shown."""
+    for part in path:
+        if isinstance(data, dict) and part in data:
+            data = data[part]
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+        else:
+            return ""
+    if isinstance(data, dict | list):
+        return ""
+    text = json.dumps(redact(data), ensure_ascii=False, default=str)
+    return f" (got {text if len(text) <= 80 else text[:77] + '...'})"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:] if text[:2].istitle() else text
+
+
+def _lift_definitions(node: Any, lifted: dict[str, Any]) -> None:
+    """Moves the definitions of plug-in schemas to the top, where their references point."""
+    if isinstance(node, dict):
+        for key, value in list(node.items()):
+            if key == "$defs" and node.get("$defs") is not lifted:
+                lifted.update(node.pop("$defs"))
+            else:
+                _lift_definitions(value, lifted)
+    elif isinstance(node, list):
+        for item in node:
+            _lift_definitions(item, lifted)
+
+
+__all__ = ["Loaded", "Recipe", "UnknownName", "build_plugin", "json_schema", "load_recipe", "parse_assignments"]

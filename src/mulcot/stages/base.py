@@ -1,0 +1,59 @@
+"""What every stage promises: which stages it reads, and one method that does the work."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from mulcot.datasets.base import Dataset
+from mulcot.media import Gallery, Store
+from mulcot.progress import Reporter
+from mulcot.records import Json
+from mulcot.rundir import StageFolder
+from mulcot.settings import Settings
+from mulcot.tasks.base import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Everything a stage gets to work with."""
+
+    folder: StageFolder
+    """Where this stage writes."""
+    before: Mapping[str, StageFolder]
+    """The finished stages it reads, by name."""
+    task: Task
+    dataset: Dataset
+    seed: int
+    reporter: Reporter
+
+    def gallery(self) -> Gallery:
+        """The pictures of the examples that the dataset stage wrote."""
+        store = Store(self.before["dataset"] / "pictures")
+        return Gallery(self.dataset.picture_root(), store, self.dataset.images_limit)
+
+
+class Stage(Settings):
+    """The base class of all stages; a stage's settings are its recipe section."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    """The stages whose files it reads."""
+    keeps: ClassVar[tuple[str, ...]] = ()
+    """File patterns that survive a change of settings, such as a ledger of paid replies."""
+    bulky: ClassVar[tuple[str, ...]] = ()
+    """Folders whose files are accounted for elsewhere and not listed one by one in `stage.json`."""
+
+    @abstractmethod
+    def run(self, job: Job) -> Json:
+        """Does the work, continuing what an interrupted run left, and returns the counts worth reporting."""
+
+    def sources(self) -> tuple[Path, ...]:
+        """Files outside the run whose content decides the result."""
+        return ()
+
+    def problems(self, task: Task, dataset: Dataset) -> list[str]:
+        """What can be found wrong without spending money or GPU time; used by `mulcot check`."""
+        return []

@@ -1,0 +1,60 @@
+"""Stage 1, `dataset`: raw files become checked examples.
+
+    examples.jsonl     one example per line, in the order of the source
+    rejected.jsonl     every row that could not become one, with its place and reason
+    statistics.json    counts, lengths, duplicates, leakage between splits
+    pictures/          drawn or unpacked pictures; those of published sets stay where they are
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from mulcot.datasets.base import Dataset, read
+from mulcot.errors import DataError
+from mulcot.media import Store
+from mulcot.records import Example, Json
+from mulcot.rundir import atomic, write_json
+from mulcot.stages.base import Job, Stage
+from mulcot.statistics import Census
+from mulcot.tasks.base import Task
+
+
+class DatasetStage(Stage):
+    """Reads, checks and counts the examples of a run."""
+
+    name: ClassVar[str] = "dataset"
+    bulky: ClassVar[tuple[str, ...]] = ("pictures",)
+
+    source: Dataset
+
+    def sources(self) -> tuple[Path, ...]:
+        """The dataset's own files."""
+        return self.source.sources()
+
+    def run(self, job: Job) -> Json:
+        """Streams the rows once; nothing is held in memory but counters and hashes."""
+        census = Census(job.dataset, job.task)
+        store = Store(job.folder / "pictures")
+        with (
+            atomic(job.folder / "examples.jsonl") as examples,
+            atomic(job.folder / "rejected.jsonl") as rejected,
+            job.reporter.bar("dataset", unit="rows") as bar,
+        ):
+            for record in read(job.dataset, job.task, store):
+                census.add(record)
+                file = examples if isinstance(record, Example) else rejected
+                file.write(record.to_line().encode("utf-8", "backslashreplace"))
+                bar.advance()
+        statistics = census.statistics()
+        write_json(job.folder / "statistics.json", statistics.to_json())
+        counts = statistics.summary()
+        if not counts["examples"]:
+            hint = f"`mulcot data stats {job.dataset.name} ...` shows the reasons."
+            raise DataError(f"no usable example among {counts['rejected']} rows", hint=hint)
+        return counts
+
+    def problems(self, task: Task, dataset: Dataset) -> list[str]:
+        """Source files that are not there."""
+        return [f"{path} does not exist" for path in dataset.sources() if not path.exists()]

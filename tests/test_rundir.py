@@ -1,0 +1,134 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mulcot.errors import RunError, RunLocked, StageMissing
+from mulcot.rundir import FORMAT, RunFolder, StageFolder, StageRecord, atomic, file_stamp
+
+
+def finish(folder: StageFolder, fingerprint: str = "f") -> None:
+    folder.finish(StageRecord(stage="x", fingerprint=fingerprint, outputs=folder.outputs({})))
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic(path) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_stage_without_its_record_is_unfinished(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path / "1-x")
+    folder.begin("f", ())
+    assert folder.record is None
+    with pytest.raises(StageMissing):
+        folder.finished()
+    finish(folder)
+    assert folder.finished().fingerprint == "f"
+
+
+def test_beginning_again_under_the_same_settings_keeps_partial_work(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path / "1-x")
+    folder.begin("f", ())
+    (folder / "partial").write_text("1")
+    folder.begin("f", ())
+    assert (folder / "partial").exists()
+
+
+def test_other_settings_set_the_old_work_aside_but_keep_what_was_paid_for(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path / "1-x")
+    folder.begin("f", ())
+    (folder / "partial").write_text("old")
+    (folder / "ledger.sqlite").write_text("paid")
+    folder.begin("g", ("ledger.sqlite*",))
+    assert not (folder / "partial").exists()
+    assert (folder / "ledger.sqlite").read_text() == "paid"
+    assert [p.read_text() for p in (tmp_path / "superseded").rglob("partial")] == ["old"]
+
+
+def test_a_file_replaced_by_hand_changes_the_content_hash(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path / "1-x")
+    folder.begin("f", ())
+    (folder / "examples.jsonl").write_text("a")
+    finish(folder)
+    before = folder.content()
+    assert folder.content() == before
+    (folder / "examples.jsonl").write_text("b")
+    assert folder.content() != before
+    (folder / "examples.jsonl").unlink()
+    with pytest.raises(RunError, match="is gone"):
+        folder.content()
+
+
+def test_bulky_folders_and_hidden_files_are_not_listed(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path / "1-x")
+    folder.begin("f", ())
+    (folder / "pictures").mkdir()
+    for name in ("pictures/a.png", ".hidden", "real"):
+        (folder / name).write_text("x")
+    assert set(folder.outputs({}, ("pictures",))) == {"real"}
+
+
+def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("x")
+    stamp = file_stamp(path)
+    trusted = {**stamp, "sha256": "remembered"}
+    assert file_stamp(path, trusted) == trusted
+    os.utime(path, ns=(1, 1))
+    assert file_stamp(path, trusted)["sha256"] == stamp["sha256"]
+
+
+def test_a_damaged_or_later_record_is_a_clear_error(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path / "1-x")
+    folder.begin("f", ())
+    (folder / "stage.json").write_text("{")
+    with pytest.raises(RunError, match="damaged"):
+        _ = folder.record
+    (folder / "stage.json").write_text(json.dumps({"stage": "x", "fingerprint": "f", "format": FORMAT + 1}))
+    with pytest.raises(RunError, match="later version"):
+        _ = folder.record
+
+
+def test_stages_are_listed_in_their_order(tmp_path: Path) -> None:
+    for name in ("10-report", "2-teacher", "1-dataset", "superseded", "x-y"):
+        (tmp_path / name).mkdir()
+    assert [stage.path.name for stage in RunFolder(tmp_path).stages()] == ["1-dataset", "2-teacher", "10-report"]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from mulcot.rundir import RunFolder
+with RunFolder(Path(sys.argv[1])).locked():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_writer_is_refused_until_the_first_is_gone_even_by_kill(tmp_path: Path) -> None:
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(RunLocked, match=str(holder.pid)), RunFolder(tmp_path).locked():
+            pass
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.communicate()
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            with RunFolder(tmp_path).locked():
+                return
+        except RunLocked:
+            assert time.monotonic() < deadline
