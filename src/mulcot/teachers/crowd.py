@@ -1,0 +1,123 @@
+"""Working on many examples at once without holding them all, and stopping in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+from mulcot.errors import Interrupted
+
+J = TypeVar("J")
+
+
+class Stop:
+    """A wish to stop: nothing new begins, what is under way finishes."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._listeners: list[Callable[[], None]] = []
+
+    def request(self) -> None:
+        """Stops; a second time does nothing."""
+        if not self.requested:
+            self.requested = True
+            for listener in self._listeners:
+                listener()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Called once when stopping is wished."""
+        self._listeners.append(listener)
+        if self.requested:
+            listener()
+
+
+async def run_all(
+    jobs: Iterable[J] | AsyncIterator[J],
+    work: Callable[[J], Awaitable[None]],
+    *,
+    width: int,
+    stop: Stop | None = None,
+    hint: str = "The same command continues.",
+) -> None:
+    """Works on `width` jobs at a time, pulling the next one only when there is a free hand.
+
+    The first error of any job ends everything at once and is raised. Ctrl-C or SIGTERM asks `stop` and raises
+    `Interrupted` after what was under way; the second one does not wait for that.
+    """
+    stop = stop or Stop()
+    stream = jobs if isinstance(jobs, AsyncIterator) else _stream(jobs)
+    turn = asyncio.Lock()
+    unfinished = False
+
+    async def hand() -> None:
+        nonlocal unfinished
+        while not stop.requested:
+            async with turn:
+                if stop.requested:
+                    break
+                try:
+                    job = await anext(stream)
+                except StopAsyncIteration:
+                    return
+            try:
+                await work(job)
+            except Interrupted:
+                unfinished = True
+                if not stop.requested:
+                    raise
+        unfinished = True
+
+    hands = [asyncio.create_task(hand()) for _ in range(max(1, width))]
+    with _signals(stop, hands):
+        await _first_error(hands, stop)
+    if unfinished:
+        raise Interrupted("stopped; everything paid for is saved", hint=hint)
+
+
+async def _stream(jobs: Iterable[J]) -> AsyncIterator[J]:
+    for job in jobs:
+        yield job
+
+
+async def _first_error(hands: list[asyncio.Task[None]], stop: Stop) -> None:
+    """Waits for all; the first error, or being cancelled oneself, cancels the others and waits until they are gone."""
+    try:
+        done, _ = await asyncio.wait(hands, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for hand in hands:
+            hand.cancel()
+        await asyncio.gather(*hands, return_exceptions=True)
+    cancelled = False
+    for hand in done:
+        if hand.cancelled():
+            cancelled = True
+        elif (error := hand.exception()) is not None:
+            raise error
+    if cancelled:
+        raise Interrupted("stopped at once; replies that were under way are lost", hint="The same command continues.")
+
+
+@contextmanager
+def _signals(stop: Stop, hands: list[asyncio.Task[None]]) -> Iterator[None]:
+    """The first signal asks to stop, the second cancels."""
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.requested:
+            for hand in hands:
+                hand.cancel()
+        stop.request()
+
+    installed = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(ValueError, RuntimeError, NotImplementedError):  # not the main thread
+            loop.add_signal_handler(number, on_signal)
+            installed.append(number)
+    try:
+        yield
+    finally:
+        for number in installed:
+            loop.remove_signal_handler(number)
