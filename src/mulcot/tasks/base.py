@@ -103,4 +103,4 @@ class Task(Settings):
         """The label by the published code's own extraction rule, for comparable numbers."""
 
 
-tasks: Registry[Task] = Registry("task", "mulcot.tasks", Task)
+tasks: Registry[Task] = Registry("task", "mulcot.tasks", Task)  # type: ignore[type-abstract]
