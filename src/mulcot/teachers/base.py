@@ -61,7 +61,7 @@ class Request(Record):
     def key(self, teacher: str) -> str:
         """The identity of this request to the teacher whose `Teacher.answers_as` has the fingerprint `teacher`."""
         schema = "" if self.schema is None else fingerprint(dict(self.schema))
-        sampling = json.dumps(self.sampling.identity(), sort_keys=True)
+        sampling = json.dumps(self.sampling.sent(), sort_keys=True)
         pictures = [picture.digest for picture in self.pictures]
         return _digest(teacher, sampling, schema, str(self.attempt), self.system, self.user, *pictures)
 
@@ -160,11 +160,14 @@ class CallError(TeacherError):
         *,
         hint: str = "",
         fatal: bool | None = None,
+        outage: bool = False,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.kind = kind
         self.fatal = kind in FATAL if fatal is None else fatal
+        self.outage = outage
+        """The server as a whole may be away."""
         self.retry_after = retry_after
         """Seconds that the server asked to wait."""
 

@@ -36,9 +36,8 @@ class Client:
         """The reply, committed. Raises `CallError`, `Interrupted` when stopped, `RunError` when it cannot be kept."""
         key = self.key(request)
         while (other := self._asking.get(key)) is not None:
-            # Two equal posts are one request. If the other asker fails or is cancelled, this one tries for itself.
+            # Two equal posts are one request. Where the other asker got no reply, this one tries for itself.
             await asyncio.wait([other])
-            self._asking.pop(key, None)
         known = self.ledger.reply(key)
         if known is not None:
             return known
@@ -48,8 +47,7 @@ class Client:
             return await self._obtain(request, key)
         finally:
             mine.cancel()
-            if self._asking.get(key) is mine:
-                del self._asking[key]
+            del self._asking[key]
 
     def load(self) -> Load:
         """How busy the teacher is."""
