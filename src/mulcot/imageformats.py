@@ -57,7 +57,8 @@ def other_format(data: bytes) -> str:
 
 def is_beginning(data: bytes) -> bool:
     """Whether so little is left of the file that only its format can be guessed."""
-    return any(start.startswith(data) for start in (*STARTS, b"RIFF"))
+    riff = b"RIFF".startswith(data[:4]) and b"WEBP".startswith(data[8:12])
+    return riff or any(start.startswith(data) for start in STARTS)
 
 
 def upright_size(image: Image.Image) -> Size:
@@ -68,8 +69,9 @@ def upright_size(image: Image.Image) -> Size:
 def upright_rgb(image: Image.Image) -> Image.Image:
     """The decoded picture in 8-bit RGB, transparent parts white, turned as EXIF says."""
     turn = UPRIGHT.get(orientation(image))
-    plain = _rgb(image)
-    return plain if turn is None else plain.transpose(turn)
+    plain = _rgb(image) if turn is None else _rgb(image).transpose(turn)
+    plain.info = {}  # whoever turned it again by the old EXIF data would turn it wrong
+    return plain
 
 
 def orientation(image: Image.Image) -> int:
@@ -85,8 +87,8 @@ def orientation(image: Image.Image) -> int:
         (start,) = struct.unpack_from(f"{order}I", tiff, 4)
         (count,) = struct.unpack_from(f"{order}H", tiff, start)
         for entry in range(start + 2, start + 2 + 12 * count, 12):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, entry)
-            if tag == 0x0112 and kind == 3:
+            tag, _, _, value = struct.unpack_from(f"{order}HHIH", tiff, entry)
+            if tag == 0x0112:
                 return value if value in UPRIGHT else 1
     except struct.error:
         pass
@@ -97,7 +99,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         image = _eight_bits(image)
     if not image.has_transparency_data:
-        return image if image.mode == "RGB" and type(image) is Image.Image else image.convert("RGB")
+        return image.convert("RGB")
     key = image.info.get("transparency")
     if isinstance(key, tuple) and max(key) > 255:  # of a 16-bit picture, which Pillow has read as 8-bit
         image.info["transparency"] = tuple(value >> 8 for value in key)
@@ -123,9 +125,9 @@ class _Jpeg(JpegImageFile):
 
 
 def _open_jpeg(data: bytes, admit: Admit) -> ImageFile:
-    if data.count(b"\xff\xda") > MAX_SCANS:
-        raise SyntaxError(f"more than {MAX_SCANS} scans")
     image = _Jpeg(io.BytesIO(data))
+    if image.info.get("progressive") and data.count(b"\xff\xda") > MAX_SCANS:
+        raise SyntaxError(f"more than {MAX_SCANS} scans")
     admit(image.size)
     return image
 
@@ -176,6 +178,8 @@ def _open_webp(data: bytes, admit: Admit) -> ImageFile:
         size = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     else:
         size = int.from_bytes(field[6:8], "little") & 0x3FFF, int.from_bytes(field[8:10], "little") & 0x3FFF
+    if 0 in size:
+        raise SyntaxError("no size in the header")
     admit(size)
     return WebPImageFile(io.BytesIO(data))
 
