@@ -1,0 +1,83 @@
+"""What every backbone promises: settings that can be checked without torch, and `load`, which needs it.
+
+This is the one family whose implementation is imported inside a method: the recipe is read where torch is not
+installed, so everything that imports torch lies in the sub-package `runtime`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field
+
+from mulcot.registry import Registry
+from mulcot.settings import Settings, volatile
+from mulcot.tasks.base import Prompt
+
+if TYPE_CHECKING:
+    from mulcot.backbones.runtime.loaded import LoadedModel
+
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+class Lora(Settings):
+    """Low-rank adapters. The defaults are the published student's; the published assistant has dropout 0.2."""
+
+    rank: int = Field(default=16, ge=1)
+    """Rank of the update."""
+    alpha: float = Field(default=32, gt=0)
+    """The update is scaled by alpha / rank."""
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+    """Dropout on the adapters' input."""
+    modules: tuple[str, ...] = Field(default=PROJECTIONS, min_length=1)
+    """Endings of module paths, such as `q_proj` or `blocks.3.attn.qkv`, looked for in the part that is `trained`."""
+
+
+class Backbone(Settings):
+    """The base class of all backbones."""
+
+    trained: Literal["language", "vision", "both"] = "language"
+    """Which part learns. `both` with the default modules is what the published code does: the language model and the
+    feed-forward layers of the vision tower."""
+    lora: Lora | None = Lora()
+    """Adapters; null trains the weights of the part themselves."""
+    image_size: int | None = Field(default=280, ge=28)
+    """Every picture becomes a square of this side; null keeps its shape within the model's own pixel limits."""
+    dtype: Literal["bf16", "fp32"] = "bf16"
+    """Of the frozen weights and of the arithmetic; adapters are kept in fp32."""
+    layout: Literal["shared_prefix", "two_rows"] = "shared_prefix"
+    """How chain and label of one example are trained: in one row that shares the prefix, or in two ordinary rows, for
+    models whose attention cannot take the mask. Both give the same losses and gradients."""
+    attention: Literal["sdpa", "flex"] = volatile("sdpa")
+    """`flex` is FlexAttention, for GPUs only."""
+    gradient_checkpointing: bool = volatile(False)
+    """Less memory for a quarter more time."""
+
+    @abstractmethod
+    def load(self, device: str = "cpu", *, adapter: Path | None = None, trainable: bool = True) -> LoadedModel:
+        """The model on a device.
+
+        With `adapter`, a folder that `LoadedModel.save` wrote, its weights are in place and its preprocessing has been
+        checked. Without `trainable` nothing can be trained and no new adapter is made.
+        """
+
+    @classmethod
+    @abstractmethod
+    def demo(cls, folder: Path) -> Self:
+        """A tiny model with random weights, made in code inside `folder`; contract tests and docs use it."""
+
+
+backbones: Registry[Backbone] = Registry("backbone", "mulcot.backbones", Backbone)  # type: ignore[type-abstract]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One question to the model and, in training, its answer."""
+
+    prompt: Prompt
+    target: str | None = None
+    choices: tuple[str, ...] = ()
+    """Every label of the label set, written as a target; only where their scores are wanted."""

@@ -1,0 +1,36 @@
+"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL, from a folder or a hub name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from mulcot.backbones.base import Backbone, backbones
+
+if TYPE_CHECKING:
+    from mulcot.backbones.runtime.loaded import LoadedModel
+
+Family = Literal["qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
+
+
+@backbones.register("qwen_vl")
+class QwenVL(Backbone):
+    """Options of the Qwen vision-language models."""
+
+    model: str = "Qwen/Qwen2.5-VL-3B-Instruct"
+    """A model folder, or a name on the Hugging Face hub. Published: Qwen2.5-VL-7B-Instruct as assistant, the
+    3B one as student."""
+
+    def load(self, device: str = "cpu", *, adapter: Path | None = None, trainable: bool = True) -> LoadedModel:
+        """See `Backbone.load`."""
+        from mulcot.backbones.runtime.qwen import load_qwen
+
+        return load_qwen(self, self.model, device, adapter, trainable)
+
+    @classmethod
+    def demo(cls, folder: Path, family: Family = "qwen2_5_vl") -> Self:
+        """See `Backbone.demo`; `family` picks the architecture."""
+        from mulcot.backbones.runtime.fresh import write_demo
+
+        write_demo(folder, family)
+        return cls(model=str(folder), image_size=56, dtype="fp32")

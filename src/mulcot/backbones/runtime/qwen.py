@@ -1,0 +1,126 @@
+"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL: ChatML mark-up, picture tokens, three rope axes, and how they are loaded.
+
+Everything is done here from tokenizer and Pillow image processor alone, since the official processors cannot be built
+without torchvision. Token ids, patches and positions are the same as theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from peft import PeftModel
+from torch import nn
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
+
+from mulcot.backbones.base import Backbone
+from mulcot.backbones.runtime.loaded import LoadedModel, Tools
+from mulcot.backbones.runtime.network import Network
+from mulcot.backbones.runtime.pictures import Grid, Pictures
+from mulcot.backbones.runtime.tuning import prepare, quiet_peft
+from mulcot.backbones.runtime.words import Words
+from mulcot.errors import MulcotError
+from mulcot.tasks.base import Prompt
+
+FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
+AXES = 3
+"""Rope positions count time, height and width."""
+ATTENTION = {"sdpa": "sdpa", "flex": "flex_attention"}
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+class LoadedQwen(LoadedModel):
+    """A loaded model of the family."""
+
+    template = "chatml-1"
+
+    def prefix(self, prompt: Prompt, grids: Sequence[Grid]) -> list[int]:
+        """`<|im_start|>system ... <|im_end|> <|im_start|>user <|vision_start|>...<|vision_end|> post`."""
+        words = self.words
+        start, end, newline = words.control("<|im_start|>"), words.control("<|im_end|>"), words.plain("\n")
+        ids: list[int] = []
+        if prompt.system:
+            ids += [start, *words.plain(f"system\n{prompt.system}"), end, *newline]
+        ids += [start, *words.plain("user\n")]
+        for grid in grids:
+            picture = [words.control("<|image_pad|>")] * self.pictures.tokens(grid)
+            ids += [words.control("<|vision_start|>"), *picture, words.control("<|vision_end|>")]
+        return ids + words.plain(f"{prompt.post}\n\n")
+
+    def question(self, prompt: Prompt) -> list[int]:
+        """`ask <|im_end|> <|im_start|>assistant`."""
+        words = self.words
+        start, end = words.control("<|im_start|>"), words.control("<|im_end|>")
+        return [*words.plain(prompt.ask), end, *words.plain("\n"), start, *words.plain("assistant\n")]
+
+    def answer(self, target: str) -> list[int]:
+        """`target <|im_end|>`."""
+        return [*self.words.plain(target), self.words.control("<|im_end|>")]
+
+    def positions(self, prefix: Sequence[int], grids: Sequence[Grid]) -> npt.NDArray[np.int64]:
+        """Text counts on all axes at once; a picture spans a box, and text goes on after its longer side."""
+        merge = int(self.pictures.processor.merge_size)
+        picture_token = self.words.control("<|image_pad|>")
+        ids = np.asarray(prefix)
+        parts: list[npt.NDArray[np.int64]] = []
+        position = done = 0
+        for time, height, width in grids:
+            box = (time, height // merge, width // merge)
+            first = done + int(np.argmax(ids[done:] == picture_token))
+            parts.append(np.tile(np.arange(position, position + first - done), (AXES, 1)))
+            position += first - done
+            parts.append(np.indices(box).reshape(AXES, -1) + position)
+            position += max(box[1:])
+            done = first + box[0] * box[1] * box[2]
+        parts.append(np.tile(np.arange(position, position + len(ids) - done), (AXES, 1)))
+        return np.concatenate(parts, axis=1).astype(np.int64)
+
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """The end of a turn, and the end of a text, which base models write."""
+        return (self.words.control("<|im_end|>"), self.words.control("<|endoftext|>"))
+
+
+def load_qwen(settings: Backbone, source: str | Path, device: str, adapter: Path | None, trainable: bool) -> LoadedQwen:
+    """Base model from `source` (a folder or a hub name), adapters as the settings say or from `adapter`."""
+    try:
+        config = AutoConfig.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise MulcotError(f"no model at {source}: {error}", hint="Give a model folder or a hub name.") from error
+    if config.model_type not in FAMILIES:
+        raise MulcotError(
+            f"{source} is a {config.model_type!r} model; backbone 'qwen_vl' reads {', '.join(FAMILIES)}",
+            hint="Choose another model or another backbone.",
+        )
+    attention = {"text_config": ATTENTION[settings.attention], "vision_config": "sdpa"}
+    model: Any = AutoModelForImageTextToText.from_pretrained(
+        source,
+        config=config,
+        dtype=DTYPES[settings.dtype],
+        attn_implementation=attention,
+        use_safetensors=True,
+    )
+    words = Words(AutoTokenizer.from_pretrained(source))
+    processor = AutoImageProcessor.from_pretrained(source, backend="pil")  # type: ignore[no-untyped-call]
+    pictures = Pictures(processor, settings.image_size)
+    tuned = _tuned(model, settings, adapter, trainable)
+    loaded = LoadedQwen(settings, Network(tuned.to(device)), Tools(words, pictures))
+    if adapter is not None:
+        loaded.check_preprocessing(adapter)
+    return loaded
+
+
+def _tuned(model: Any, settings: Backbone, adapter: Path | None, trainable: bool) -> nn.Module:
+    if settings.gradient_checkpointing and trainable:
+        # The re-entrant kind needs an input that requires a gradient, which frozen embeddings do not give.
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    if adapter is not None and (adapter / "adapter_config.json").is_file():
+        with quiet_peft():
+            return PeftModel.from_pretrained(model, adapter, is_trainable=trainable).train(trainable)
+    if trainable:
+        return prepare(model, settings).train()
+    return model.requires_grad_(False).eval()  # type: ignore[no-any-return]
