@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
-import mulcot.media
+import mulcot.media.gallery
 from mulcot.errors import MediaError
 from mulcot.media import Gallery, ImageLimits, Store, encode_jpeg, open_image
 from mulcot.records import ImageRef
@@ -228,7 +228,8 @@ def test_a_bomb_is_refused_by_its_header(name):
 def test_a_bomb_costs_no_memory(tmp_path):
     (tmp_path / "bomb.png").write_bytes(bombs()["png"])
     code = (
-        "import resource, sys; from pathlib import Path; from mulcot.media import open_image, MediaError\n"
+        "import resource, sys; from pathlib import Path\n"
+        "from mulcot.errors import MediaError; from mulcot.media import open_image\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak()\n"
         "try: open_image(Path(sys.argv[1]))\n"
@@ -374,13 +375,13 @@ def test_each_picture_is_decoded_once_whether_good_or_bad(tmp_path, monkeypatch)
     (root / "good.png").write_bytes(saved(plain()))
     (root / "bad.png").write_bytes(b"hello")
     decoded = []
-    real = mulcot.media._decode
+    real = mulcot.media.gallery.decode
 
     def counting(data: bytes, *rest: object) -> Image.Image:
         decoded.append(data)
         return real(data, *rest)
 
-    monkeypatch.setattr(mulcot.media, "_decode", counting)
+    monkeypatch.setattr(mulcot.media.gallery, "decode", counting)
     for _ in range(5):
         found.check(ImageRef(path="good.png"))
         with pytest.raises(MediaError, match="bad"):
