@@ -23,6 +23,13 @@ FINISHES = {
     "content_filter": Finish.FILTERED,
     "refusal": Finish.REFUSED,
 }
+FILTERED = re.compile(
+    "content_filter|content_policy|content management policy|data_inspection|inappropriate content|moderation"
+)
+TOO_LONG = re.compile("context.{0,20}length|maximum context|too many tokens|prompt is too long|longer than the maximum")
+NO_MONEY = re.compile("insufficient_quota|insufficient balance|billing")
+NO_MODEL = re.compile("model_not_found|model .{0,80}(does not|doesn't) exist|unknown model")
+NO_SCHEMA = re.compile("response_format|json_schema|structured|guided|schema|grammar")
 RESERVED = frozenset({"model", "messages", "stream", "n", "response_format"})
 DETAIL = 300
 """Characters of a server's own words that are kept."""
@@ -43,7 +50,7 @@ class Dialect:
         if sent.limit_field == "max_tokens" and "max_completion_tokens" in lowered:
             self.limit_field = "max_completion_tokens"
             return True
-        if sent.schema and re.search(r"response_format|json_schema|structured|guided|schema|grammar", lowered):
+        if sent.schema and NO_SCHEMA.search(lowered):
             self.schema = False
             return True
         return False
@@ -63,8 +70,9 @@ class Scrubber:
         return text if self._known is None else self._known.sub("***", text)
 
     def error(self, text: str) -> str:
-        """A server's words, on one line and short."""
-        return _plain(self._any.sub("***", " ".join(text.split())))[:DETAIL]
+        """A server's words, on one line, short, and unable to command a terminal."""
+        line = "".join(c for c in " ".join(text.split()) if c.isprintable())
+        return self._any.sub("***", line)[:DETAIL]
 
 
 def write_body(
@@ -128,25 +136,21 @@ def _read_failure(status: int, data: Any, raw: bytes, scrub: Scrubber) -> Reply:
     message, code = _error_words(data)
     words = scrub.error(message or raw[:2000].decode("utf-8", "replace"))
     told = f"{code} {words}".lower()
-    if status in (400, 403, 422, 451) and re.search(
-        r"content_filter|content_policy|content management policy|data_inspection|inappropriate content|moderation",
-        told,
-    ):
+    if status in (400, 403, 422, 451) and FILTERED.search(told):
         return Reply(text="", finish=Finish.FILTERED)
     kind, hint = _classify(status, told)
-    raise CallError(
-        kind, f"HTTP {status}: {words or 'no explanation'}", hint=hint, outage=status in (502, 503, 504, 529)
-    )
+    outage = status in (502, 503, 504, 529)
+    raise CallError(kind, f"HTTP {status}: {words or 'no explanation'}", hint=hint, outage=outage)
 
 
 def _classify(status: int, told: str) -> tuple[ErrorKind, str]:
     if status == 401 or (status == 403 and "model" not in told):
         return ErrorKind.UNAUTHORIZED, "Check the variable named in `api_key_env` and what the key may do."
-    if status == 402 or (status in (403, 429) and re.search(r"insufficient_quota|insufficient balance|billing", told)):
+    if status == 402 or (status in (403, 429) and NO_MONEY.search(told)):
         return ErrorKind.QUOTA, "The account has no money left. Afterwards the same command continues."
     if status == 429:
         return ErrorKind.RATE_LIMIT, "Lower `concurrency`, or set `requests_per_minute`."
-    if status in (403, 404) or re.search(r"model_not_found|model .{0,80}(does not|doesn't) exist|unknown model", told):
+    if status in (403, 404) or (status < 500 and NO_MODEL.search(told)):
         return ErrorKind.UNKNOWN_MODEL, "Check `model`, and `base_url`, which usually ends in /v1."
     if 300 <= status < 400 or status == 405:
         return ErrorKind.ENDPOINT, "Set `base_url` to the final address; redirects are not followed with a key."
@@ -156,9 +160,7 @@ def _classify(status: int, told: str) -> tuple[ErrorKind, str]:
         return ErrorKind.TIMEOUT, ""
     if status >= 500 or status in (409, 425):
         return ErrorKind.SERVER, ""
-    if re.search(
-        r"context.{0,20}length|maximum context|too many tokens|prompt is too long|longer than the maximum", told
-    ):
+    if TOO_LONG.search(told):
         return ErrorKind.CONTEXT, "The post is too long for this model, or `sampling.max_tokens` is too high."
     return ErrorKind.BAD_REQUEST, "The server does not take this request; its words say why. Null options are not sent."
 

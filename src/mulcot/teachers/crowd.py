@@ -12,6 +12,10 @@ from mulcot.errors import Interrupted
 
 J = TypeVar("J")
 
+GRACE_SECONDS = 30.0
+"""After an error, for replies under way: they are paid for."""
+CONTINUES = "The same command continues."
+
 
 class Stop:
     """A wish to stop: nothing new begins, what is under way finishes."""
@@ -40,12 +44,12 @@ async def run_all(
     *,
     width: int,
     stop: Stop | None = None,
-    hint: str = "The same command continues.",
+    hint: str = CONTINUES,
 ) -> None:
     """Works on `width` jobs at a time, pulling the next one only when there is a free hand.
 
-    The first error of any job ends everything at once and is raised. Ctrl-C or SIGTERM asks `stop` and raises
-    `Interrupted` after what was under way; the second one does not wait for that.
+    The first error of any job stops everything in the same way as a wish to stop, and is raised. Ctrl-C or SIGTERM
+    asks `stop` and raises `Interrupted` after what was under way; the second one does not wait for that.
     """
     stop = stop or Stop()
     stream = jobs if isinstance(jobs, AsyncIterator) else _stream(jobs)
@@ -72,7 +76,7 @@ async def run_all(
 
     hands = [asyncio.create_task(hand()) for _ in range(max(1, width))]
     with _signals(stop, hands):
-        await _first_error(hands, stop)
+        await _finish(hands, stop)
     if unfinished:
         raise Interrupted("stopped; everything paid for is saved", hint=hint)
 
@@ -82,22 +86,23 @@ async def _stream(jobs: Iterable[J]) -> AsyncIterator[J]:
         yield job
 
 
-async def _first_error(hands: list[asyncio.Task[None]], stop: Stop) -> None:
-    """Waits for all; the first error, or being cancelled oneself, cancels the others and waits until they are gone."""
+async def _finish(hands: list[asyncio.Task[None]], stop: Stop) -> None:
+    """Waits for all. After the first error nothing new begins, and what is paid for may still arrive for a while."""
+    done: set[asyncio.Task[None]] = set()
     try:
-        done, _ = await asyncio.wait(hands, return_when=asyncio.FIRST_EXCEPTION)
+        done, others = await asyncio.wait(hands, return_when=asyncio.FIRST_EXCEPTION)
+        if others:
+            stop.request()
+            await asyncio.wait(others, timeout=GRACE_SECONDS)
     finally:
         for hand in hands:
             hand.cancel()
         await asyncio.gather(*hands, return_exceptions=True)
-    cancelled = False
-    for hand in done:
-        if hand.cancelled():
-            cancelled = True
-        elif (error := hand.exception()) is not None:
-            raise error
-    if cancelled:
-        raise Interrupted("stopped at once; replies that were under way are lost", hint="The same command continues.")
+    errors = [error for hand in done if not hand.cancelled() and (error := hand.exception()) is not None]
+    if errors:
+        raise errors[0]
+    if any(hand.cancelled() for hand in hands):
+        raise Interrupted("stopped at once; replies that were under way are lost", hint=CONTINUES)
 
 
 @contextmanager

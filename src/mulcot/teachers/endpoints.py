@@ -99,7 +99,7 @@ class Endpoints:
     async def acquire(self, tokens: float = 0.0, *, avoid: Endpoint | None = None) -> Slot:
         """Waits for its turn; `avoid` the server that has just failed.
 
-        Repeated requests queue up like new ones, so that probing a sick server does not use up the tries of a single one.
+        Repeated requests queue up like new ones, so that probing a sick server does not use up the tries of one alone.
         """
         self._refuse_when_draining()
         turn: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
@@ -190,7 +190,8 @@ class Endpoints:
 
     def _choose(self, avoid: Endpoint | None, tokens: float) -> Endpoint | float:
         """The server to ask now, or the seconds until there may be one."""
-        if sum(endpoint.allowance.in_flight for endpoint in self.all) >= self.ceiling:
+        # The first request goes alone: a wrong key or model fails once and not sixteen times.
+        if sum(endpoint.allowance.in_flight for endpoint in self.all) >= (self.ceiling if self._ever else 1):
             return math.inf
         caps = ((self._requests, 1.0), (self._tokens, tokens))
         wait = max((bucket.wait(amount) for bucket, amount in caps if bucket is not None), default=0.0)

@@ -28,8 +28,8 @@ BURST_SECONDS = 3.0
 class Allowance:
     """How many requests one server gets at once, learnt from what it says.
 
-    It grows by whole windows: as many successes as it allows in flight. During slow start a window doubles it; the first
-    rate limit ends slow start for good. It only grows while it is really used.
+    It grows by whole windows: as many successes as it allows in flight. During slow start a window doubles it; the
+    first rate limit ends slow start for good. It only grows while it is really used.
     """
 
     def __init__(self, start: int, ceiling: int, clock: Clock) -> None:
