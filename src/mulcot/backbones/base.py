@@ -6,13 +6,15 @@ installed, so everything that imports torch lies in the sub-package `runtime`.
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field
 
+from mulcot.errors import MulcotError
 from mulcot.registry import Registry
 from mulcot.settings import Settings, volatile
 from mulcot.tasks.base import Prompt
@@ -20,6 +22,7 @@ from mulcot.tasks.base import Prompt
 if TYPE_CHECKING:
     from mulcot.backbones.runtime.loaded import LoadedModel
 
+BACKBONE_FILE = "backbone.json"
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -71,6 +74,22 @@ class Backbone(Settings):
 
 
 backbones: Registry[Backbone] = Registry("backbone", "mulcot.backbones", Backbone)  # type: ignore[type-abstract]
+
+
+def saved_backbone(folder: Path, **changes: Any) -> Backbone:
+    """The settings of the model in `folder`, which `LoadedModel.save` wrote; `changes` replace some of them."""
+    path = folder / BACKBONE_FILE
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        name = saved.pop("name")
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise MulcotError(f"{folder} is no model folder: {error!r}", hint=f"It needs a {BACKBONE_FILE}.") from error
+    return backbones.get(name).model_validate({**saved, **changes})
+
+
+def load_folder(folder: Path, device: str = "cpu", *, trainable: bool = False, **changes: Any) -> LoadedModel:
+    """The trained model in `folder`, with the settings and the preprocessing it was trained with."""
+    return saved_backbone(folder, **changes).load(device, adapter=folder, trainable=trainable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

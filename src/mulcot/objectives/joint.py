@@ -15,7 +15,7 @@ L kinds of loss (hard, soft), E examples, Q labels of the label set.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,6 @@ from mulcot.objectives.head import SliceLosses, token_logprobs, weighted_loss
 from mulcot.objectives.rows import CHAIN, LABEL, Batch, Counts, mask
 from mulcot.objectives.settings import DistillationObjective, JointObjective
 
-Attention = Literal["sdpa", "flex"]
 HARD, SOFT = 0, 1
 ABSENT = -1e4
 """The log-probability of a label that an example does not have. Finite, so that 0 times it stays 0."""
@@ -59,16 +58,15 @@ class Losses:
 class Joint(nn.Module):
     """The network with its objective on top: what a training loop wraps, calls and differentiates."""
 
-    def __init__(self, network: nn.Module, settings: JointObjective, attention: Attention = "sdpa") -> None:
+    def __init__(self, network: nn.Module, settings: JointObjective) -> None:
         super().__init__()
         self.network: Any = network
         self.settings = settings
-        self.attention: Attention = attention
 
     def forward(self, batch: Batch, counts: Counts, teaching: Teaching | None = None) -> Losses:
         """The losses of a batch. `counts` are those of the whole optimizer step; `batch.counts` if it is alone."""
         settings, targets = self.settings, batch.targets
-        hidden_ND = hidden_states(self.network, batch, self.attention)
+        hidden_ND = hidden_states(self.network, batch)
         head_VD = self.network.head_VD
         soft = settings if isinstance(settings, DistillationObjective) and settings.soft > 0 else None
         if (soft is None) != (teaching is None):
@@ -92,10 +90,10 @@ class Joint(nn.Module):
         )
 
 
-def hidden_states(network: nn.Module, batch: Batch, attention: Attention = "sdpa") -> Tensor:
+def hidden_states(network: Any, batch: Batch) -> Tensor:
     """The hidden states of all tokens of the batch in one list; `Targets.source_T` points into it."""
     hidden_BSD: Tensor = network(
-        batch.ids_BS, batch.positions_ABS, mask(batch, attention), batch.pixels_NF, batch.grids_I3
+        batch.ids_BS, batch.positions_ABS, mask(batch, network.attention), batch.pixels_NF, batch.grids_I3
     )
     return hidden_BSD.flatten(0, 1)
 

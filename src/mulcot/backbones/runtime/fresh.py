@@ -24,6 +24,8 @@ from transformers import (
 )
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
+from mulcot.backbones.runtime.quiet import quiet
+
 CONTROL = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -83,7 +85,8 @@ def configure(family: str, tokenizer: PreTrainedTokenizerBase, text: dict[str, A
 def write(folder: Path, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype) -> None:
     """Writes a model of the configuration with random weights, its tokenizer and its image processor."""
     model = AutoModelForImageTextToText.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
-    model.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     vision = config.vision_config
     processor = Qwen2VLImageProcessorPil(

@@ -19,7 +19,7 @@ import torch
 from peft import PeftModel
 from PIL import Image
 
-from mulcot.backbones.base import Backbone, Turn
+from mulcot.backbones.base import BACKBONE_FILE, Backbone, Turn
 from mulcot.backbones.runtime.network import Network
 from mulcot.backbones.runtime.pictures import Grid, Pictures
 from mulcot.backbones.runtime.words import Words
@@ -27,7 +27,6 @@ from mulcot.encoded import Branch, Encoded, Ids
 from mulcot.errors import MulcotError
 from mulcot.tasks.base import Prompt
 
-BACKBONE_FILE = "backbone.json"
 PREPROCESS_FILE = "preprocess.json"
 
 
@@ -136,7 +135,9 @@ class LoadedModel(ABC):
         folder.mkdir(parents=True, exist_ok=True)
         model: Any = self.network.model
         model.save_pretrained(folder, safe_serialization=True)
-        if not isinstance(model, PeftModel):
+        if isinstance(model, PeftModel):
+            (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+        else:
             self.words.tokenizer.save_pretrained(folder)
             self.pictures.processor.save_pretrained(folder)
         _write(folder / PREPROCESS_FILE, self.preprocessing())

@@ -8,19 +8,25 @@ V vocabulary.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
+Attention = Literal["sdpa", "flex"]
+KERNELS = {"sdpa": "sdpa", "flex": "flex_attention"}
+
 
 class Network(nn.Module):
     """A transformers image-text-to-text model, with adapters or without, called with everything made explicit."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, attention: Attention = "sdpa") -> None:
         super().__init__()
         self.model = model
+        self.attention: Attention = attention
 
     @property
     def inner(self) -> Any:
@@ -57,6 +63,22 @@ class Network(nn.Module):
         )
         hidden_BSD: Tensor = out.last_hidden_state
         return hidden_BSD
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """No dropout, and an attention that takes any boolean mask, until the block ends."""
+        was_training, attention = self.training, self.attention
+        self.eval()
+        self._attend("sdpa")
+        try:
+            yield
+        finally:
+            self._attend(attention)
+            self.train(was_training)
+
+    def _attend(self, attention: Attention) -> None:
+        self.attention = attention
+        self.inner.config.get_text_config()._attn_implementation = KERNELS[attention]
 
     @property
     def device(self) -> torch.device:

@@ -19,9 +19,10 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextTo
 
 from mulcot.backbones.base import Backbone
 from mulcot.backbones.runtime.loaded import LoadedModel, Tools
-from mulcot.backbones.runtime.network import Network
+from mulcot.backbones.runtime.network import KERNELS, Network
 from mulcot.backbones.runtime.pictures import Grid, Pictures
-from mulcot.backbones.runtime.tuning import prepare, quiet_peft
+from mulcot.backbones.runtime.quiet import quiet
+from mulcot.backbones.runtime.tuning import prepare
 from mulcot.backbones.runtime.words import Words
 from mulcot.errors import MulcotError
 from mulcot.tasks.base import Prompt
@@ -29,7 +30,6 @@ from mulcot.tasks.base import Prompt
 FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
 AXES = 3
 """Rope positions count time, height and width."""
-ATTENTION = {"sdpa": "sdpa", "flex": "flex_attention"}
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
@@ -87,6 +87,21 @@ class LoadedQwen(LoadedModel):
 
 def load_qwen(settings: Backbone, source: str | Path, device: str, adapter: Path | None, trainable: bool) -> LoadedQwen:
     """Base model from `source` (a folder or a hub name), adapters as the settings say or from `adapter`."""
+    if adapter is not None and not (adapter / "adapter_config.json").is_file():
+        source = adapter  # the whole model was trained
+    with quiet():
+        model = _base_model(settings, source)
+        words = Words(AutoTokenizer.from_pretrained(source))
+        processor = AutoImageProcessor.from_pretrained(source, backend="pil")  # type: ignore[no-untyped-call]
+        tuned = _tuned(model, settings, adapter, trainable)
+    network = Network(tuned.to(device), settings.attention)
+    loaded = LoadedQwen(settings, network, Tools(words, Pictures(processor, settings.image_size)))
+    if adapter is not None:
+        loaded.check_preprocessing(adapter)
+    return loaded
+
+
+def _base_model(settings: Backbone, source: str | Path) -> Any:
     try:
         config = AutoConfig.from_pretrained(source)
     except (OSError, ValueError) as error:
@@ -96,22 +111,13 @@ def load_qwen(settings: Backbone, source: str | Path, device: str, adapter: Path
             f"{source} is a {config.model_type!r} model; backbone 'qwen_vl' reads {', '.join(FAMILIES)}",
             hint="Choose another model or another backbone.",
         )
-    attention = {"text_config": ATTENTION[settings.attention], "vision_config": "sdpa"}
-    model: Any = AutoModelForImageTextToText.from_pretrained(
+    return AutoModelForImageTextToText.from_pretrained(
         source,
         config=config,
         dtype=DTYPES[settings.dtype],
-        attn_implementation=attention,
+        attn_implementation={"text_config": KERNELS[settings.attention], "vision_config": "sdpa"},
         use_safetensors=True,
     )
-    words = Words(AutoTokenizer.from_pretrained(source))
-    processor = AutoImageProcessor.from_pretrained(source, backend="pil")  # type: ignore[no-untyped-call]
-    pictures = Pictures(processor, settings.image_size)
-    tuned = _tuned(model, settings, adapter, trainable)
-    loaded = LoadedQwen(settings, Network(tuned.to(device)), Tools(words, pictures))
-    if adapter is not None:
-        loaded.check_preprocessing(adapter)
-    return loaded
 
 
 def _tuned(model: Any, settings: Backbone, adapter: Path | None, trainable: bool) -> nn.Module:
@@ -119,8 +125,7 @@ def _tuned(model: Any, settings: Backbone, adapter: Path | None, trainable: bool
         # The re-entrant kind needs an input that requires a gradient, which frozen embeddings do not give.
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if adapter is not None and (adapter / "adapter_config.json").is_file():
-        with quiet_peft():
-            return PeftModel.from_pretrained(model, adapter, is_trainable=trainable).train(trainable)
+        return PeftModel.from_pretrained(model, adapter, is_trainable=trainable).train(trainable)
     if trainable:
         return prepare(model, settings).train()
     return model.requires_grad_(False).eval()  # type: ignore[no-any-return]

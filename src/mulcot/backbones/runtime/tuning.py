@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -50,16 +47,7 @@ def add_adapters(model: Any, lora: Lora, parts: tuple[str, ...]) -> nn.Module:
         target_modules=pattern,
         bias="none",
     )
-    with quiet_peft():
-        return get_peft_model(model, config)
-
-
-@contextmanager
-def quiet_peft() -> Iterator[None]:
-    """Hides PEFT's use of a property that transformers has renamed; nothing a user could do about it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
-        yield
+    return get_peft_model(model, config)
 
 
 def target_pattern(modules: tuple[str, ...], parts: tuple[str, ...]) -> str:

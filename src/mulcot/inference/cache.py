@@ -1,0 +1,52 @@
+"""Keys and values of several examples at once, each in a slot of its own.
+
+Slot b holds the tokens of example b in its first columns, without holes, however long its neighbours are. New tokens
+are written behind them; only what the slot's length covers counts. So the columns behind the end are scratch space: the
+label set is scored there, and the chain then overwrites it. Nothing is copied when a branch begins or a token is added.
+
+Letters: B slots, H heads, C columns, D width of a head, S new tokens.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class SlotCache:
+    """What the attention layers of transformers call instead of one of their own caches."""
+
+    def __init__(self, slots: int, columns: int) -> None:
+        self.slots = slots
+        self.columns = columns
+        self._keys: list[Tensor] = []
+        self._values: list[Tensor] = []
+        self._write_BS: Tensor | None = None
+        self._seen = 0
+
+    def aim(self, write_BS: Tensor, seen: int) -> None:
+        """Where the next forward pass writes, and how many columns its mask covers."""
+        self._write_BS = write_BS
+        self._seen = seen
+
+    def update(self, key_BHSD: Tensor, value_BHSD: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Stores the new tokens of a layer and returns all that the mask covers."""
+        if layer == len(self._keys):
+            shape = (self.slots, key_BHSD.shape[1], self.columns, key_BHSD.shape[3])
+            # Zeros, since a masked column must still hold numbers: 0 times NaN is NaN.
+            self._keys.append(key_BHSD.new_zeros(shape))
+            self._values.append(value_BHSD.new_zeros(shape))
+        assert self._write_BS is not None
+        slot_B1 = torch.arange(self.slots, device=key_BHSD.device)[:, None]
+        for store, new in ((self._keys[layer], key_BHSD), (self._values[layer], value_BHSD)):
+            store[slot_B1, :, self._write_BS] = new.transpose(1, 2)
+        return self._keys[layer][:, :, : self._seen], self._values[layer][:, :, : self._seen]
+
+    def select(self, slots: Tensor) -> SlotCache:
+        """A cache with a copy of the given slots, in that order; a slot may be taken several times."""
+        out = SlotCache(len(slots), self.columns)
+        out._keys = [keys[slots] for keys in self._keys]
+        out._values = [values[slots] for values in self._values]
+        return out
