@@ -93,10 +93,10 @@ datasets: Registry[Dataset] = Registry("dataset", "mulcot.datasets", Dataset)
 def read(dataset: Dataset, task: Task, store: Store) -> Iterator[Example | Rejected]:
     """Every row of the dataset, in order, as a checked example or as a rejection with its reason."""
     gallery = Gallery(dataset.picture_root(), store, dataset.images_limit)
-    seen: dict[str, str] = {}
+    ids = _Ids()
     counts: dict[str, int] = {}
     for row in dataset.rows(store):
-        result = row if isinstance(row, Rejected) else _finish(row, dataset, task, gallery, seen)
+        result = row if isinstance(row, Rejected) else _finish(row, dataset, task, gallery, ids)
         if isinstance(result, Example):
             counts[result.split] = counts.get(result.split, 0) + 1
             if dataset.limit is not None and counts[result.split] > dataset.limit:
@@ -104,7 +104,7 @@ def read(dataset: Dataset, task: Task, store: Store) -> Iterator[Example | Rejec
         yield result
 
 
-def _finish(row: Row, dataset: Dataset, task: Task, gallery: Gallery, seen: dict[str, str]) -> Example | Rejected:
+def _finish(row: Row, dataset: Dataset, task: Task, gallery: Gallery, ids: _Ids) -> Example | Rejected:
     example = row.example
 
     def reject(reason: str, detail: str) -> Rejected:
@@ -124,26 +124,33 @@ def _finish(row: Row, dataset: Dataset, task: Task, gallery: Gallery, seen: dict
     problem = task.problem(checked)
     if problem is not None:
         return reject(*problem)
-    return _identify(checked, row, seen)
+    return ids.identify(checked, row)
 
 
-def _identify(example: Example, row: Row, seen: dict[str, str]) -> Example | Rejected:
+class _Ids:
     """Given ids must be unique; made ids are, by numbering rows of equal content in their order."""
-    if example.id:
-        if example.id in seen:
-            detail = f"id {example.id!r} already stands at {seen[example.id]}"
-            split = example.split or None
-            return Rejected(source=row.source, id=example.id, split=split, reason="duplicate_id", detail=detail)
-        seen[example.id] = row.source
-        return example
-    raw = row.example
-    base = content_id(raw.text, raw.aspect, raw.context, *raw.choices, *map(_picture_name, raw.images))
-    made, number = base, 1
-    while made in seen:
-        number += 1
-        made = f"{base}-{number}"
-    seen[made] = row.source
-    return dataclasses.replace(example, id=made)
+
+    def __init__(self) -> None:
+        self._places: dict[str, str] = {}
+        self._copies: dict[str, int] = {}
+
+    def identify(self, example: Example, row: Row) -> Example | Rejected:
+        """The example with its id, or the rejection of an id that stands twice."""
+        if example.id:
+            if example.id in self._places:
+                detail = f"id {example.id!r} already stands at {self._places[example.id]}"
+                split = example.split or None
+                return Rejected(source=row.source, id=example.id, split=split, reason="duplicate_id", detail=detail)
+            self._places[example.id] = row.source
+            return example
+        raw = row.example
+        made = base = content_id(raw.text, raw.aspect, raw.context, *raw.choices, *map(_picture_name, raw.images))
+        while made in self._places:
+            # Counted, not searched for: one text a hundred thousand times must not cost the square of it.
+            self._copies[base] = self._copies.get(base, 1) + 1
+            made = f"{base}-{self._copies[base]}"
+        self._places[made] = row.source
+        return dataclasses.replace(example, id=made)
 
 
 def _picture_name(image: ImageRef) -> str:

@@ -1,0 +1,142 @@
+"""Which column of a stranger's table means what, and how a record becomes an example."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from mulcot.datasets.base import UNSPLIT, Row
+from mulcot.datasets.cells import BadRow, optional_text, scalar, shown, text, texts
+from mulcot.datasets.readers.conversation import TURNS, is_conversation, question_and_answer
+from mulcot.datasets.readers.pictures import picture
+from mulcot.datasets.readers.table import Raw
+from mulcot.errors import DataError
+from mulcot.media import Store
+from mulcot.records import Example, ImageRef, Rejected
+from mulcot.settings import Settings
+
+SPLIT_NAMES = {
+    "train": "train", "training": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+
+
+class Columns(Settings):
+    """The names of the columns; left out, a column of the same name is used where there is one."""
+
+    id: str | None = None
+    """A unique name; made from the content where there is none."""
+    text: str | None = None
+    """The post or the question."""
+    image: str | None = None
+    """A path relative to the picture folder, several of them, or the picture itself; `images` is recognised too."""
+    label: str | None = None
+    """A text, number or truth value."""
+    aspect: str | None = None
+    """What the sentiment is about."""
+    context: str | None = None
+    """The hint of a question."""
+    choices: str | None = None
+    """A list of texts; in CSV as JSON."""
+    split: str | None = None
+    """train, dev (or val, valid, validation) or test; rows without one are divided by `splits`."""
+    caption: str | None = None
+    """What the picture shows, in words."""
+    rationale: str | None = None
+    """An explanation written by a person."""
+
+    def given(self) -> dict[str, str]:
+        """The names that were set."""
+        return {key: value for key in Columns.model_fields if (value := getattr(self, key))}
+
+    def among(self, columns: Collection[str]) -> dict[str, str]:
+        """The column of each field that these columns have."""
+        out = {key: name for key in Columns.model_fields if (name := getattr(self, key) or key) in columns}
+        if "image" not in out and self.image is None and "images" in columns:
+            out["image"] = "images"
+        return out
+
+    def check(self, columns: tuple[str, ...], place: str) -> None:
+        """A header without a needed column is an error of the whole file."""
+        for key, column in self.given().items():
+            if column not in columns:
+                raise DataError(f"{place} has no column {column!r} for the {key}", hint=columns_hint(columns))
+        if "text" not in self.among(columns) and not set(TURNS) & set(columns):
+            raise DataError(f"{place} has no column 'text'", hint=f"{columns_hint(columns)} Set `columns.text`.")
+
+
+class Mapper:
+    """Makes examples of records."""
+
+    def __init__(self, columns: Columns, labels: Mapping[str, str], meta: Iterable[str], store: Store) -> None:
+        self._columns = columns
+        self._labels = labels
+        self._meta = tuple(meta)
+        self._store = store
+        self.unseen = set(columns.given().values()) | set(self._meta)
+        """Columns that were asked for and that no record has had so far."""
+
+    def row(self, raw: Raw, split: str) -> Row | Rejected:
+        """The example, or why there is none."""
+        if self.unseen:
+            self.unseen.difference_update(raw.values)
+        try:
+            return Row(raw.source, self._example(raw.values, split))
+        except BadRow as bad:
+            return bad.rejected(raw.source, split=split or None)
+
+    def _example(self, values: Mapping[str, Any], split: str) -> Example:
+        cells = {key: values[column] for key, column in self._columns.among(values).items()}
+        if is_conversation(values):
+            cells["text"], answer = question_and_answer(values)
+            if answer is not None:
+                cells["rationale" if cells.get("label") is not None else "label"] = answer
+        elif "text" not in cells:
+            there = ", ".join(list(values)[:10])
+            raise BadRow("missing_column", f"no {self._columns.text or 'text'!r} among the columns {there}")
+        label = (scalar(cells.get("label"), "label") or "").strip()
+        return Example(
+            id=(scalar(cells.get("id"), "id") or "").strip(),
+            split=split or _split(cells),
+            text=text(cells, "text"),
+            images=self._images(cells.get("image")),
+            aspect=optional_text(cells, "aspect"),
+            context=optional_text(cells, "context"),
+            choices=_choices(cells),
+            caption=optional_text(cells, "caption"),
+            label=self._labels.get(label, label) or None,
+            rationale=optional_text(cells, "rationale"),
+            meta={key: value for key in self._meta if (value := scalar(values.get(key), key))},
+        )
+
+    def _images(self, value: Any) -> tuple[ImageRef, ...]:
+        several = value if isinstance(value, list | tuple) else [value]
+        found = (picture(item, self._store) for item in several)
+        return tuple(ref for ref in found if ref is not None)
+
+
+def _split(cells: Mapping[str, Any]) -> str:
+    written = scalar(cells.get("split"), "split")
+    if not written:
+        return UNSPLIT
+    split = SPLIT_NAMES.get(written.strip().lower())
+    if split is None:
+        raise BadRow("unknown_split", f"split {shown(written)}, allowed {', '.join(SPLIT_NAMES)}")
+    return split
+
+
+def _choices(cells: Mapping[str, Any]) -> tuple[str, ...]:
+    value = cells.get("choices")
+    if not isinstance(value, str):
+        return texts(cells, "choices")
+    try:
+        return texts({"choices": json.loads(value)}, "choices") if value.strip() else ()
+    except (ValueError, RecursionError):
+        raise BadRow("bad_value", f"choices {shown(value)} are no JSON list of texts") from None
+
+
+def columns_hint(columns: tuple[str, ...]) -> str:
+    """Which columns there are, in one sentence."""
+    shown_columns = ", ".join(columns[:20]) or "nothing"
+    return f"It has: {shown_columns}{' and more' if len(columns) > 20 else ''}."
