@@ -57,4 +57,6 @@ def _identity(value: Any) -> Any:
         return [_identity(item) for item in value]
     if isinstance(value, dict):
         return {str(key): _identity(item) for key, item in value.items()}
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # a default written as 200 and a recipe's 200.0 are one value
     return value
