@@ -9,6 +9,7 @@
     ├── RunError           the run folder
     │   ├── RunLocked      somebody else is writing to it
     │   └── StageMissing   a stage is needed that has not finished
+    ├── TrainingError      training cannot go on
     ├── TeacherError       the teacher's endpoint or its budget
     └── Interrupted        stopped by the user; the same command continues
 
@@ -80,6 +81,10 @@ class RunLocked(RunError):
 
 class StageMissing(RunError):
     """A stage is needed that has not finished."""
+
+
+class TrainingError(MulcotError):
+    """Training cannot go on: it diverged, or what it needs does not fit together."""
 
 
 class TeacherError(MulcotError):

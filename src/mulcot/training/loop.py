@@ -1,0 +1,253 @@
+"""The loop. `fit` reads from top to bottom: for every step, add up gradients, move, look around, save.
+
+A step is the same whether one process computes it in one piece or several do in many: every loss is divided by the
+number of target tokens of the whole step, which the processes tell each other first.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mulcot.backbones.runtime.loaded import LoadedModel
+from mulcot.backbones.runtime.tuning import trainable
+from mulcot.errors import Interrupted
+from mulcot.objectives.joint import Joint, Teaching
+from mulcot.objectives.rows import Batch, Counts, pack
+from mulcot.objectives.settings import JointObjective
+from mulcot.progress import Bar, Reporter
+from mulcot.records import Json
+from mulcot.training.checkpoint import load_checkpoint, save_checkpoint
+from mulcot.training.feed import Feed, Source, Step
+from mulcot.training.guard import Signals, Watch
+from mulcot.training.journal import Journal
+from mulcot.training.machine import Machine
+from mulcot.training.schedule import Schedule
+from mulcot.training.settings import Training
+
+CURVES = ("chain", "label", "soft_chain", "soft_label", "classes")
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a state is on dev: accuracy decides, `tie` decides between equals."""
+
+    accuracy: float
+    tie: float
+    details: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything `fit` works with."""
+
+    label: str
+    model: LoadedModel
+    source: Source
+    objective: JointObjective
+    settings: Training
+    folder: Path
+    seed: int
+    reporter: Reporter
+    machine: Machine
+    evaluate: Callable[[Machine], Score]
+    """Called with the network in evaluation mode; every process calls it."""
+    teach: Callable[[Batch], Teaching] | None = None
+    """A teacher in memory, instead of stored soft labels."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a training ended. The best state lies in `folder/best`."""
+
+    steps: int
+    best_step: int
+    best: Score
+    stopped_early: bool
+
+
+@dataclass
+class State:
+    """Where a training stands; a checkpoint keeps all of it."""
+
+    step: int = 0
+    best_step: int = 0
+    best: Score = field(default_factory=lambda: Score(-1.0, -1.0))
+    without_better: int = 0
+
+
+def fit(plan: Plan) -> Result:
+    """Trains, or continues an interrupted training, to its end."""
+    settings, machine = plan.settings, plan.machine
+    torch.manual_seed(plan.seed + machine.rank)
+    joint = Joint(plan.model.network, plan.objective)
+    optimizer: Any = torch.optim.AdamW(
+        trainable(joint), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=False, foreach=False
+    )
+    joint, optimizer = machine.prepare(joint, optimizer)
+    feed = Feed(plan.source, settings, plan.seed, rank=machine.rank, world=machine.world)
+    schedule, state, watch = Schedule(settings, feed.total), State(), Watch()
+    _restore(plan, joint, optimizer, schedule, state)
+    saved = time.monotonic()
+    done = _given_up(settings, state)
+    with (
+        Signals().heard() as signals,
+        _journal(plan, state) as journal,
+        plan.reporter.bar(plan.label, total=feed.total, unit="steps", done=state.step) as bar,
+    ):
+        for step in feed.steps(state.step) if not done else ():
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.rate(step.number)
+            entry = _learn(plan, joint, optimizer, step)
+            state.step = step.number + 1
+            watch.see(entry["loss"], entry["gradient"], state.step)
+            _tell(journal, bar, {"step": state.step, "epoch": state.step / feed.per_epoch, **entry})
+            evaluated = _is_due(state.step, feed, settings)
+            if evaluated:
+                _look(plan, schedule, state, journal, bar)
+            stop = machine.total([signals.asked])[0] > 0
+            done = _given_up(settings, state)
+            if evaluated or stop or time.monotonic() - saved > settings.checkpoint_minutes * 60:
+                _save(plan, joint, optimizer, schedule, state)
+                saved = time.monotonic()
+            if done:
+                break
+            if stop and state.step < feed.total:
+                raise Interrupted(f"{plan.label}: stopped at step {state.step}", hint="The same command continues.")
+    return Result(state.step, state.best_step, state.best, stopped_early=state.step < feed.total)
+
+
+def _journal(plan: Plan, state: State) -> AbstractContextManager[Journal | None]:
+    if plan.machine.rank != 0:
+        return nullcontext()
+    return Journal(plan.folder / "metrics.jsonl", after=state.step, accelerator=plan.machine.accelerator)
+
+
+def _learn(plan: Plan, joint: Any, optimizer: Any, step: Step) -> Json:
+    """One optimizer step over the micro-batches of this process."""
+    machine, model, started = plan.machine, plan.model, time.monotonic()
+    batches = [pack(portion.examples, model.settings.layout, model.pad) for portion in step.portions]
+    counts = _count(machine, batches, step.idle)
+    sums = dict.fromkeys(CURVES, 0.0)
+    total = 0.0
+    for number, (portion, packed) in enumerate(zip(step.portions, batches, strict=True)):
+        batch = packed.to(machine.device)
+        teaching = plan.teach(batch) if plan.teach else plan.source.teaching(portion.indexes, machine.device)
+        with machine.alone(joint, last=number == len(batches) - 1):
+            losses = joint(batch, counts, teaching)
+            # Peers' gradients are averaged, and each of them is already a share of the whole step: undo the average.
+            weight = 0 if step.idle else machine.world
+            machine.accelerator.backward(losses.total * weight)
+        if not step.idle:
+            total += float(losses.total.detach())
+            for name in CURVES:
+                sums[name] += float(getattr(losses, name).detach())
+    limit = math.inf if plan.settings.clip is None else plan.settings.clip
+    gradient = float(torch.nn.utils.clip_grad_norm_(trainable(joint), limit))
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    total, *curves = machine.total([total, *sums.values()])
+    return {
+        "loss": total,
+        **_means(dict(zip(sums, curves, strict=True)), counts),
+        "learning_rate": optimizer.param_groups[0]["lr"],
+        "gradient": gradient,
+        "target_tokens": counts.chain + counts.label,
+        "examples": counts.examples,
+        "seconds": round(time.monotonic() - started, 4),
+    }
+
+
+def _count(machine: Machine, batches: list[Batch], idle: bool) -> Counts:
+    own = Counts(0, 0, 0, 0)
+    for batch in () if idle else batches:
+        own = own.plus(batch.counts)
+    return Counts(*(int(value) for value in machine.total(own)))
+
+
+def _means(sums: dict[str, float], counts: Counts) -> Json:
+    """Losses per target token, task by task; what nothing was learned from is left out."""
+    per = {"chain": counts.chain, "label": counts.label, "classes": counts.examples}
+    means = {}
+    for name, value in sums.items():
+        number = per[name.removeprefix("soft_")]
+        if number and (value or not name.startswith(("soft", "classes"))):
+            means[name] = value / number
+    return means
+
+
+def _is_due(step: int, feed: Feed, settings: Training) -> bool:
+    every = settings.evaluate_every * feed.per_epoch
+    return step == feed.total or math.floor(step / every) > math.floor((step - 1) / every)
+
+
+def _look(plan: Plan, schedule: Schedule, state: State, journal: Journal | None, bar: Bar) -> None:
+    """Evaluates; a better state is kept. Nothing random in training is touched."""
+    network = plan.model.network
+    with torch.random.fork_rng(), torch.no_grad():
+        network.eval()
+        score = plan.evaluate(plan.machine)
+        network.train()
+    schedule.seen(score.accuracy)
+    if (score.accuracy, score.tie) > (state.best.accuracy, state.best.tie):
+        state.best, state.best_step, state.without_better = score, state.step, 0
+        if plan.machine.rank == 0:
+            _keep_best(plan)
+    else:
+        state.without_better += 1
+    shown = {"accuracy": score.accuracy, "tie": score.tie, **score.details}
+    if journal is not None:
+        journal.write({"step": state.step, "evaluation": shown})
+    bar.note(dev=f"{score.accuracy:.3f}", best=f"{state.best.accuracy:.3f}")
+
+
+def _keep_best(plan: Plan) -> None:
+    part, best = plan.folder / ".best.part", plan.folder / "best"
+    shutil.rmtree(part, ignore_errors=True)
+    plan.model.save(part)
+    shutil.rmtree(best, ignore_errors=True)
+    part.rename(best)
+
+
+def _given_up(settings: Training, state: State) -> bool:
+    return settings.patience is not None and state.without_better >= settings.patience
+
+
+def _tell(journal: Journal | None, bar: Bar, entry: Json) -> None:
+    if journal is not None:
+        journal.write(entry)
+    bar.advance()
+    shown = {name: f"{entry[name]:.3f}" for name in ("chain", "label") if name in entry}
+    bar.note(loss=f"{entry['loss']:.3f}", **shown)
+
+
+def _save(plan: Plan, joint: Any, optimizer: Any, schedule: Schedule, state: State) -> None:
+    best = {"accuracy": state.best.accuracy, "tie": state.best.tie, "details": state.best.details}
+    kept = {
+        "step": state.step,
+        "best_step": state.best_step,
+        "best": best,
+        "without_better": state.without_better,
+        "schedule": schedule.state(),
+    }
+    machine = plan.machine
+    save_checkpoint(
+        plan.folder / "checkpoints", joint, optimizer.optimizer, kept, rank=machine.rank, barrier=machine.wait
+    )
+
+
+def _restore(plan: Plan, joint: Any, optimizer: Any, schedule: Schedule, state: State) -> None:
+    kept = load_checkpoint(plan.folder / "checkpoints", joint, optimizer.optimizer, rank=plan.machine.rank)
+    if kept is None:
+        return
+    schedule.restore(kept["schedule"])
+    state.step, state.best_step, state.without_better = kept["step"], kept["best_step"], kept["without_better"]
+    state.best = Score(**kept["best"])

@@ -1,0 +1,86 @@
+"""The processes and devices a training runs on, through accelerate: one process, or several started by torchrun."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, gather_object
+from torch import nn
+
+from mulcot.errors import TrainingError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One process among its peers."""
+
+    accelerator: Accelerator
+
+    @classmethod
+    def start(cls, *, trackers: Sequence[str] = (), folder: Path | None = None, unused: bool = False) -> Machine:
+        """Joins the peers. `unused` is for models of which some trained weights may take no part in a step."""
+        accelerator = Accelerator(
+            cpu=not torch.cuda.is_available(),
+            log_with=list(trackers) or None,
+            project_dir=folder,
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)],
+        )
+        expected = int(os.environ.get("WORLD_SIZE", "1"))
+        if accelerator.num_processes != expected:
+            raise TrainingError(
+                f"{expected} processes were started, but {accelerator.num_processes} found each other",
+                hint="Start several processes with `torchrun --nproc-per-node N -m mulcot run RECIPE`.",
+            )
+        return cls(accelerator)
+
+    @property
+    def rank(self) -> int:
+        """The number of this process; 0 writes what all share."""
+        return int(self.accelerator.process_index)
+
+    @property
+    def world(self) -> int:
+        """How many processes there are."""
+        return int(self.accelerator.num_processes)
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        device: torch.device = self.accelerator.device
+        return device
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        self.accelerator.wait_for_everyone()
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """The sum of each value over all processes."""
+        if self.world == 1:
+            return list(values)
+        tensor = torch.tensor(list(values), dtype=torch.float64, device=self.device)
+        summed: torch.Tensor = self.accelerator.reduce(tensor, "sum")
+        return summed.tolist()
+
+    def together(self, items: list[T]) -> list[T]:
+        """The items of all processes, in the order of the processes."""
+        return items if self.world == 1 else list(gather_object(items))
+
+    @contextmanager
+    def alone(self, model: nn.Module, last: bool) -> Iterator[None]:
+        """Backward passes inside do not exchange gradients, unless it is the last one of a step."""
+        with nullcontext() if last or self.world == 1 else self.accelerator.no_sync(model):
+            yield
+
+    def prepare(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Any, Any]:
+        """Model and optimizer on this process's device, wrapped where there are peers."""
+        prepared: tuple[Any, Any] = self.accelerator.prepare(model, optimizer)
+        return prepared

@@ -1,0 +1,52 @@
+"""Which examples make up which step: a pure function of lengths, settings, seed and epoch.
+
+The steps do not depend on the number of processes; each process takes every n-th example of a step.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+CHUNK = 50
+"""Examples are sorted by length inside a window of this many steps; wider would fix who meets whom."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one process does in one step."""
+
+    micro_batches: tuple[tuple[int, ...], ...]
+    idle: bool = False
+    """The step has fewer examples than there are processes: compute on one anyhow, but let it count nothing."""
+
+
+def epoch_steps(
+    lengths: Sequence[int], batch_size: int, *, seed: int, epoch: int, by_length: bool
+) -> list[tuple[int, ...]]:
+    """The steps of an epoch; every example stands in exactly one."""
+    dice = random.Random(f"order/{seed}/{epoch}")
+    order = list(range(len(lengths)))
+    dice.shuffle(order)
+    if not by_length:
+        return list(_cut(order, batch_size))
+    steps = []
+    for window in _cut(order, batch_size * CHUNK):
+        # Sorting is stable, so equal lengths keep their shuffled order.
+        steps += list(_cut(sorted(window, key=lambda index: -lengths[index]), batch_size))
+    dice.shuffle(steps)
+    return steps
+
+
+def share(step: Sequence[int], micro_batch: int, *, rank: int, world: int) -> Share:
+    """The part of a step that process `rank` of `world` computes."""
+    mine = step[rank::world]
+    if not mine:
+        return Share(micro_batches=((step[0],),), idle=True)
+    return Share(micro_batches=tuple(_cut(mine, micro_batch)))
+
+
+def _cut(items: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
+    for start in range(0, len(items), size):
+        yield tuple(items[start : start + size])
