@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 _AROUND = " \t\n\"'`*_~()[]{}<>.,:;!\u3002\uff0c\uff01\uff1a\u201c\u201d\u2018\u2019\u300c\u300d\u3010\u3011"
-_JOINED = "\\w\u2010\u2011-"
+_JOINED = r"\w\-\u2010\u2011"
 _SENTENCE = re.compile(r"[.!?\u3002\uff01\uff1f](?=[\s\"'*`)]|\Z)|[\u3002\uff01\uff1f\n]")
 _DENIALS = frozenset(
     ("not", "no", "non", "nor", "neither", "never", "none", "cannot", "without", "hardly", "than", "instead", "opposed")

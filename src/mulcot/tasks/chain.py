@@ -89,8 +89,7 @@ def _value(text: str, marker: Marker, following: int) -> tuple[str, int]:
         if string and _STRING_END.match(text, string.end()):
             return _unescape(string.group()), string.end()
     end = max(begin, following)
-    value = text[begin:end].strip()
-    return _unwrap(value.removesuffix(bold) if bold else value, marker), end
+    return _unwrap(text[begin:end].strip(), marker, bold), end
 
 
 def _end(match: re.Match[str] | None) -> int:
@@ -98,19 +97,22 @@ def _end(match: re.Match[str] | None) -> int:
     return match.end()
 
 
-def _unwrap(value: str, marker: Marker) -> str:
+def _unwrap(value: str, marker: Marker, bold: str) -> str:
     """A value that is not one clean string, without the notation around it."""
     value = _without_fence(value)
+    value = value.removesuffix(bold) if bold else value
     close = _PAIRS.get(value[:1], "")
     if marker.quoted or close == '"':
         value = _without_brackets(value)
     if not close:
         return value
-    inner = value[1:-1] if len(value) > 1 and value.endswith(close) else None
-    if inner is not None and (marker.quoted or close not in inner):
+    ends = len(value) > 1 and value.endswith(close) and not value.endswith("\\" + close)
+    inner = value[1:-1] if ends else value[1:]
+    alone = re.search(rf"(?<!\\){re.escape(close)}", inner) is None
+    if ends and (marker.quoted or alone):
         return _ESCAPE.sub(_unescaped, inner)
-    if close not in value[1:] and (marker.quoted or close == '"'):  # the end was cut off
-        return _ESCAPE.sub(_unescaped, value[1:])
+    if alone and (marker.quoted or close == '"'):  # the end was cut off
+        return _ESCAPE.sub(_unescaped, inner).removesuffix("\\")
     return value
 
 
