@@ -31,7 +31,8 @@ class HttpTeacher(Teacher):
     connect_timeout: float = volatile(15.0, gt=0)
     """Seconds for a connection."""
     tries: int = volatile(6, ge=1, le=100)
-    """How often one request is sent when the server fails; waiting for a rate limit does not count."""
+    """How often one request is sent when the server fails at it. Waiting for a rate limit does not count, a dropped
+    connection or a bad gateway counts a quarter, and nothing counts while the server is away."""
     patience: float = volatile(600.0, gt=0)
     """Seconds without any success from any server after which the run stops; the same command continues it."""
     max_reply_bytes: int = volatile(4_000_000, ge=10_000)

@@ -19,7 +19,7 @@ from PIL import Image
 from pydantic import Field
 
 from mulcot.errors import MediaError
-from mulcot.media import Gallery, encode_jpeg, open_image
+from mulcot.media import Gallery, encode_jpeg
 from mulcot.records import ImageRef
 from mulcot.settings import Settings
 
@@ -75,6 +75,8 @@ class Pictures:
 
     def picture(self, ref: ImageRef) -> Picture:
         """The picture of a checked reference; opens nothing."""
+        if not ref.sha256:
+            raise MediaError("unchecked", f"{ref.path} was never checked, so its content is not known")
         digest = hashlib.sha256((self._preparation + ref.sha256).encode()).hexdigest()
         return Picture(digest, self, ref)
 
@@ -106,12 +108,7 @@ class Pictures:
         self.close()
 
     def _encode(self, ref: ImageRef) -> bytes:
-        data = self.gallery.bytes(ref)
-        if ref.sha256 and hashlib.sha256(data).hexdigest() != ref.sha256:
-            raise MediaError(
-                "changed", f"{ref.path} is not the picture that was checked", hint="Run the dataset stage again."
-            )
-        image = open_image(data, self.gallery.limits)
+        image = self.gallery.open(ref)
         if self.settings.size is not None:
             image = image.resize((self.settings.size, self.settings.size), Image.Resampling.LANCZOS)
         return data_url(encode_jpeg(image, quality=self.settings.quality))

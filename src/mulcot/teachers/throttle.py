@@ -82,7 +82,7 @@ class Allowance:
         """The server asked for less. Requests that were sent before it was last lowered lower it no further."""
         now = self._clock()
         self._slow_start = False
-        if sent_at >= self._lowered_at:
+        if sent_at > self._lowered_at:
             self._limit = max(1.0, min(self._limit, max(1, self._peak)) * SLOWER)
             self._lowered_at = now
             self._successes, self._peak = 0, self.in_flight
@@ -127,9 +127,9 @@ class Bucket:
         self._filled_at = now
 
 
-def backoff(failures: int, *, base: float = 0.5, longest: float = 30.0, dice: random.Random | None = None) -> float:
+def backoff(failures: float, *, base: float = 0.5, longest: float = 30.0, dice: random.Random | None = None) -> float:
     """Seconds before trying again after so many failures in a row: doubling, with jitter between half and all of it."""
-    full = min(longest, base * 2.0 ** min(max(failures - 1, 0), 30))
+    full: float = min(longest, base * 2.0 ** min(max(failures - 1, 0), 30))
     return full * (dice or random).uniform(0.5, 1.0)
 
 

@@ -25,6 +25,8 @@ PICTURE_TOKENS = 256
 """A first guess, until the server's own counts are known."""
 HOPELESS = 5
 """Refused requests, before any success, that mean the recipe is wrong and not one example."""
+OUTAGE_COUNTS = 0.25
+"""A dropped connection or a bad gateway says little about the request, as long as the server lives; else nothing."""
 MOST_RATE_LIMITS = 100
 """For one request, while others pass."""
 REFUSED = frozenset({ErrorKind.BAD_REQUEST, ErrorKind.REQUEST_TOO_LARGE, ErrorKind.CONTEXT})
@@ -91,7 +93,7 @@ class HttpSession:
     async def complete(self, request: Request) -> Reply:
         """The reply; what may pass when repeated is repeated."""
         pictures = [await picture.data_url() for picture in request.pictures]
-        failures, limits = 0, 0
+        failures, limits = 0.0, 0
         avoid: Endpoint | None = None
         while True:
             expected = self._expected_tokens(request)
@@ -108,12 +110,14 @@ class HttpSession:
             avoid = slot.endpoint
             if outcome.kind == ErrorKind.RATE_LIMIT:
                 limits += 1
-            elif not outcome.outage or await self._alive(slot.endpoint):
+            elif not outcome.outage:
                 failures += 1
+            elif await self._alive(slot.endpoint):
+                failures += OUTAGE_COUNTS
             if failures >= self._teacher.tries or limits >= MOST_RATE_LIMITS:
                 raise outcome
             if outcome.kind != ErrorKind.RATE_LIMIT:
-                await self._endpoints.pause(backoff(max(1, failures)))
+                await self._endpoints.pause(backoff(failures))
 
     def drain(self) -> None:
         """Starts nothing any more."""
