@@ -37,12 +37,14 @@ class Plugin:
         return core_schema.no_info_before_validator_function(self._check, union)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        choices: dict[Any, CoreSchema] = schema["schema"]["choices"]
         options = []
-        for cls in self.registry:
-            own = cls.model_json_schema(ref_template="#/$defs/{model}")
-            own["properties"] = {"name": {"const": cls.name}, **own.get("properties", {})}
-            own["required"] = ["name", *own.get("required", [])]
-            options.append(own)
+        for tag, choice in choices.items():
+            reference = handler(choice)
+            own = handler.resolve_ref_schema(reference)
+            own["properties"] = {"name": {"const": tag.removeprefix(TAG)}, **own.get("properties", {})}
+            own["required"] = ["name", *(key for key in own.get("required", []) if key != "name")]
+            options.append(reference)
         return {"oneOf": options, "description": f"`name` picks the {self.registry.what}; the rest are its options."}
 
     def _check(self, value: Any) -> Any:

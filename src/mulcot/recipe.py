@@ -20,14 +20,14 @@ from pydantic import Field, SerializeAsAny, ValidationError
 from pydantic_core import ErrorDetails
 
 from mulcot.datasets.base import Dataset, datasets
-from mulcot.errors import RecipeError, UnknownName, suggest
+from mulcot.errors import RecipeError, suggest
 from mulcot.plugin import TAG, Plugin
 from mulcot.registry import Registry
 from mulcot.settings import Settings
 from mulcot.stages.base import Stage
 from mulcot.stages.dataset import DatasetStage
 from mulcot.tasks.base import Task, tasks
-from mulcot.yamltree import KeyPath, Tree, dotted, expand, merge, parse_assignments, read_tree, redact
+from mulcot.yamltree import KeyPath, Problem, Tree, expand, merge, parse_assignments, read_tree, redact
 
 T = TypeVar("T", bound=Settings)
 
@@ -83,15 +83,14 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Loaded:
     tree = Tree(tree.source, merge(tree.data, parse_assignments(overrides or [])), tree.lines)
     written = _with_task(tree.data)
     expanded, missing = expand(written)
-    problems = [f"{tree.place(where)}: {text}" for where, text in missing]
     try:
         recipe = Recipe.model_validate(expanded)
     except ValidationError as error:
         skip = {where for where, _ in missing}
         found = [item for item in error.errors() if _path(item["loc"]) not in skip]
-        raise RecipeError(tree.source, problems + _explain(found, Recipe, tree)) from None
-    if problems:
-        raise RecipeError(tree.source, problems)
+        raise RecipeError(tree.source, tree.report(missing + _explain(found, Recipe, tree))) from None
+    if missing:
+        raise RecipeError(tree.source, tree.report(missing))
     return Loaded(path, recipe, redact(written))
 
 
@@ -101,19 +100,17 @@ def build_plugin(registry: Registry[T], options: dict[str, Any], source: str) ->
     tree = Tree(source, options, {})
     expanded, missing = expand({key: value for key, value in options.items() if key != "name"})
     if missing:
-        raise RecipeError(source, [f"{dotted(where)}: {text}" for where, text in missing])
+        raise RecipeError(source, tree.report(missing))
     try:
         return cls.model_validate(expanded)
     except ValidationError as error:
-        raise RecipeError(source, _explain(error.errors(), cls, tree)) from None
+        raise RecipeError(source, tree.report(_explain(error.errors(), cls, tree))) from None
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of recipes, for editors."""
     schema = Recipe.model_json_schema()
     schema["required"] = [key for key in schema["required"] if key != "task"]
-    lifted = schema.setdefault("$defs", {})
-    _lift_definitions(schema, lifted)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mulcot recipe", **schema}
 
 
@@ -131,7 +128,7 @@ def _with_task(data: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _explain(errors: list[ErrorDetails], root: type[Settings], tree: Tree) -> list[str]:
+def _explain(errors: list[ErrorDetails], root: type[Settings], tree: Tree) -> list[Problem]:
     problems = []
     for error in errors:
         path = _path(error["loc"])
@@ -144,7 +141,7 @@ def _explain(errors: list[ErrorDetails], root: type[Settings], tree: Tree) -> li
             text = "is missing"
         elif path:
             text = f"{_lower(text)}{_got(tree.data, path)}"
-        problems.append(f"{tree.place(path)}: {text}" if path else f"{tree.source}: {text}")
+        problems.append((path, text))
     return problems
 
 
@@ -163,7 +160,9 @@ def _class_at(root: type[Settings], loc: tuple[int | str, ...]) -> type[Settings
             info = cls.model_fields[part]
             found = [item for item in (*info.metadata, *_parts(info.annotation)) if isinstance(item, Plugin)]
             registry = found[0].registry if found else None
-            classes = [item for item in _parts(info.annotation) if isinstance(item, type) and issubclass(item, Settings)]
+            classes = [
+                item for item in _parts(info.annotation) if isinstance(item, type) and issubclass(item, Settings)
+            ]
             cls = classes[0] if classes else None
         elif isinstance(part, str):
             return None
@@ -179,9 +178,9 @@ def _parts(annotation: Any) -> list[Any]:
 def _got(data: Any, path: KeyPath) -> str:
     """The value as it was written, so that an expanded secret is never shown."""
     for part in path:
-        if isinstance(data, dict) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+        if (isinstance(data, dict) and part in data) or (
+            isinstance(data, list) and isinstance(part, int) and part < len(data)
+        ):
             data = data[part]
         else:
             return ""
@@ -195,17 +194,4 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:] if text[:2].istitle() else text
 
 
-def _lift_definitions(node: Any, lifted: dict[str, Any]) -> None:
-    """Moves the definitions of plug-in schemas to the top, where their references point."""
-    if isinstance(node, dict):
-        for key, value in list(node.items()):
-            if key == "$defs" and node.get("$defs") is not lifted:
-                lifted.update(node.pop("$defs"))
-            else:
-                _lift_definitions(value, lifted)
-    elif isinstance(node, list):
-        for item in node:
-            _lift_definitions(item, lifted)
-
-
-__all__ = ["Loaded", "Recipe", "UnknownName", "build_plugin", "json_schema", "load_recipe", "parse_assignments"]
+__all__ = ["Loaded", "Recipe", "build_plugin", "json_schema", "load_recipe", "parse_assignments"]

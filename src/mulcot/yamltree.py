@@ -19,6 +19,7 @@ import yaml
 from mulcot.errors import RecipeError
 
 KeyPath = tuple[str | int, ...]
+Problem = tuple[KeyPath, str]
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 50_000
@@ -36,12 +37,19 @@ class Tree:
     data: dict[str, Any]
     lines: Mapping[KeyPath, int]
 
+    def line(self, path: KeyPath) -> int:
+        """The nearest line that is known; 0 where none is, as for overrides."""
+        return next((self.lines[path[:end]] for end in range(len(path), 0, -1) if path[:end] in self.lines), 0)
+
     def place(self, path: KeyPath) -> str:
-        """`file:line key.path`, with the nearest line that is known."""
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.lines:
-                return f"{self.source}:{self.lines[path[:length]]} {dotted(path)}"
-        return f"{self.source} {dotted(path)}".rstrip()
+        """`file:line key.path`."""
+        line = self.line(path)
+        return f"{self.source}:{line} {dotted(path)}" if line else f"{self.source} {dotted(path)}".rstrip()
+
+    def report(self, problems: list[Problem]) -> list[str]:
+        """The problems in the order of the file, each with its place."""
+        ordered = sorted(problems, key=lambda problem: self.line(problem[0]))
+        return [f"{self.place(path)}: {text}" for path, text in ordered]
 
 
 def read_tree(path: Path) -> Tree:
@@ -143,9 +151,9 @@ def merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def expand(value: Any, path: KeyPath = ()) -> tuple[Any, list[tuple[KeyPath, str]]]:
+def expand(value: Any, path: KeyPath = ()) -> tuple[Any, list[Problem]]:
     """A copy with `${NAME}` and `${NAME:-default}` filled in, and the problems; `$${` stands for a literal `${`."""
-    problems: list[tuple[KeyPath, str]] = []
+    problems: list[Problem] = []
 
     def fill(match: re.Match[str]) -> str:
         name, default = match.group(1), match.group(2)
