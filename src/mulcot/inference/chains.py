@@ -1,6 +1,7 @@
 """Chains, written for many examples at once behind prefixes that have been read.
 
-`stream` yields every token as it comes, for a service that shows them; leaving it early stops the work. `write`
+A chain is text: of the control tokens only those that end it can be chosen, so it never opens a turn or places a
+picture. `stream` yields every token as it comes, for a service that shows them; leaving it early stops the work. `write`
 collects them. Rows that have ended leave the batch once they are half of it.
 """
 
@@ -60,6 +61,7 @@ def stream(prefilled: Prefilled, decoding: Decoding, keys: Sequence[str] | None 
     network, device = prefilled.model.network, prefilled.model.device
     keys = [example.id for example in prefilled.examples] if keys is None else keys
     uniform_BN = torch.stack([uniform(key, decoding) for key in keys]).to(device)
+    banned = torch.tensor([i for i in prefilled.model.words.controls if i not in prefilled.model.stops], device=device)
     rows: list[int] = list(range(len(keys)))
     """The row of every slot."""
     ended = [False] * len(rows)
@@ -67,7 +69,7 @@ def stream(prefilled: Prefilled, decoding: Decoding, keys: Sequence[str] | None 
     with network.answering():
         hidden_BD = _ask(prefilled)
         for step in range(decoding.max_tokens):
-            token_B = _next(prefilled, hidden_BD, uniform_BN[rows, step], decoding)
+            token_B = choose(_logits(prefilled, hidden_BD, banned), uniform_BN[rows, step], decoding)
             ids = token_B.tolist()
             for slot in (slot for slot, row in enumerate(rows) if not ended[row]):
                 ended[rows[slot]] = ids[slot] in prefilled.model.stops
@@ -99,7 +101,7 @@ def _ask(prefilled: Prefilled) -> Tensor:
 
 
 @torch.inference_mode()
-def _next(prefilled: Prefilled, hidden_BD: Tensor, uniform_B: Tensor, decoding: Decoding) -> Tensor:
+def _logits(prefilled: Prefilled, hidden_BD: Tensor, banned: Tensor) -> Tensor:
+    """What can be chosen from; a head may be wider than the vocabulary, and its rest has no meaning."""
     logits_BV = linear(hidden_BD, prefilled.model.network.head_VD).float()
-    # A head may be wider than the vocabulary; entries without a meaning are never chosen.
-    return choose(logits_BV[:, : prefilled.model.words.known], uniform_B, decoding)
+    return logits_BV[:, : prefilled.model.words.known].index_fill(-1, banned, float("-inf"))

@@ -25,6 +25,8 @@ def weighted_loss(
     hidden_TD: Tensor, head_VD: Tensor, weights_TL: Tensor, losses: SliceLosses, size: int
 ) -> tuple[Tensor, Tensor]:
     """The weighted sum of all losses, which can be differentiated, and the losses_TL, which cannot."""
+    if not torch.is_grad_enabled():
+        hidden_TD, head_VD = hidden_TD.detach(), head_VD.detach()
     total, losses_TL = _Head.apply(hidden_TD, head_VD, weights_TL, losses, size)  # type: ignore[no-untyped-call]
     return total, losses_TL
 

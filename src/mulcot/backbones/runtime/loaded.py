@@ -22,6 +22,7 @@ from PIL import Image
 from mulcot.backbones.base import BACKBONE_FILE, Backbone, Turn
 from mulcot.backbones.runtime.network import Network
 from mulcot.backbones.runtime.pictures import Grid, Pictures
+from mulcot.backbones.runtime.quiet import quiet
 from mulcot.backbones.runtime.words import Words
 from mulcot.encoded import Branch, Encoded, Ids
 from mulcot.errors import MulcotError
@@ -134,7 +135,8 @@ class LoadedModel(ABC):
         """Writes the trained weights, and beside them the settings and the preprocessing they were trained with."""
         folder.mkdir(parents=True, exist_ok=True)
         model: Any = self.network.model
-        model.save_pretrained(folder, safe_serialization=True)
+        with quiet():
+            model.save_pretrained(folder)
         if isinstance(model, PeftModel):
             (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         else:
@@ -160,6 +162,8 @@ class LoadedModel(ABC):
     def _branch(self, turn: Turn | None) -> Branch | None:
         if turn is None:
             return None
+        if turn.choices and turn.target is not None and turn.target not in turn.choices:
+            raise ValueError(f"the target {turn.target!r} is not one of its choices {turn.choices}")
         return Branch(
             prompt=tuple(self.question(turn.prompt)),
             target=() if turn.target is None else self.target(turn.target),

@@ -27,6 +27,7 @@ class Network(nn.Module):
         super().__init__()
         self.model = model
         self.attention: Attention = attention
+        self.train(model.training)
 
     @property
     def inner(self) -> Any:

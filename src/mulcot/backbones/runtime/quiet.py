@@ -11,12 +11,12 @@ from transformers.utils import logging
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Loading without progress bars, and without a warning about PEFT's own code that no user could act on."""
+    """Loading without progress bars, and without warnings about a name that PEFT and we still need."""
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing.*", FutureWarning)
+            warnings.filterwarnings("ignore", ".*gradient_checkpointing.* is deprecated.*", FutureWarning)
             yield
     finally:
         if shown:

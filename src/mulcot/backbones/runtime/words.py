@@ -18,6 +18,7 @@ class Words:
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
         self.added: dict[str, int] = dict(tokenizer.get_added_vocab())
+        self.controls = tuple(sorted(i for i, token in tokenizer.added_tokens_decoder.items() if token.special))
         longest_first = sorted(self.added, key=len, reverse=True)
         self._added = re.compile("|".join(re.escape(token) for token in longest_first)) if longest_first else None
         self.known = max(tokenizer.get_vocab().values()) + 1
