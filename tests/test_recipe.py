@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from mulcot.datasets import datasets
 from mulcot.errors import RecipeError, UnknownName
 from mulcot.recipe import build_plugin, json_schema, load_recipe, parse_assignments
 from mulcot.tasks import tasks
-from mulcot.datasets import datasets
 
 GOOD = """\
 version: 1

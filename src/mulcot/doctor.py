@@ -25,7 +25,8 @@ def examine() -> Iterator[str]:
 
 def _torch() -> Iterator[str]:
     if find_spec("torch") is None:
-        yield "torch          not installed: dataset, teacher and report work; training needs pip install 'mulcot[train]'"
+        yield "torch          not installed: dataset, teacher and report work without it"
+        yield "               training needs: pip install 'mulcot[train]'"
         return
     import torch
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from mulcot.errors import MulcotError, RunError, StageMissing, UnknownName
 from mulcot.progress import Reporter
 from mulcot.provenance import provenance
-from mulcot.recipe import Loaded
+from mulcot.recipe import Loaded, Recipe
 from mulcot.records import Json
 from mulcot.rundir import FORMAT, RunFolder, StageFolder, StageRecord
 from mulcot.settings import fingerprint
@@ -64,10 +64,7 @@ def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Repor
     folder = run_folder.stage(numbers[name], name)
     before = {each: run_folder.stage(numbers[each], each) for each in stage.needs}
     inputs = _inputs(stage, before, run_folder)
-    mark = fingerprint({
-        "format": FORMAT, "stage": name, "settings": stage.identity(), "task": recipe.task.identity(),
-        "seed": recipe.seed, "inputs": inputs,
-    })  # fmt: skip
+    mark = _mark(stage, recipe, inputs)
     done = folder.record
     if done is not None and done.fingerprint == mark:
         reporter.say(f"{name}: unchanged, skipped")
@@ -75,16 +72,42 @@ def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Repor
     known = done.outputs if done else {}
     folder.begin(mark, stage.keeps)
     started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
-    counts = stage.run(Job(
-        folder=folder, before=before, task=recipe.task, dataset=recipe.dataset, seed=recipe.seed, reporter=reporter,
-    ))  # fmt: skip
+    job = Job(
+        folder=folder,
+        before=before,
+        task=recipe.task,
+        dataset=recipe.dataset,
+        seed=recipe.seed,
+        reporter=reporter,
+    )
+    counts = stage.run(job)
     record = StageRecord(
-        stage=name, fingerprint=mark, settings={name: loaded.written.get(name), "task": loaded.written.get("task")}, inputs=inputs, started=started,
-        outputs=folder.outputs(known, stage.bulky), counts=counts, seconds=round(time.monotonic() - clock, 3),
+        stage=name,
+        fingerprint=mark,
+        settings={key: loaded.written.get(key) for key in (name, "task")},
+        inputs=inputs,
+        outputs=folder.outputs(known, stage.bulky),
+        counts=counts,
+        started=started,
+        seconds=round(time.monotonic() - clock, 3),
         provenance=provenance(),
-    )  # fmt: skip
+    )
     folder.finish(record)
     return Outcome(name, False, record)
+
+
+def _mark(stage: Stage, recipe: Recipe, inputs: Json) -> str:
+    """The fingerprint of everything that decides a stage's result."""
+    return fingerprint(
+        {
+            "format": FORMAT,
+            "stage": stage.name,
+            "settings": stage.identity(),
+            "task": recipe.task.identity(),
+            "seed": recipe.seed,
+            "inputs": inputs,
+        }
+    )
 
 
 def _inputs(stage: Stage, before: dict[str, StageFolder], folder: RunFolder) -> Json:

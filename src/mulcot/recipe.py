@@ -177,13 +177,11 @@ def _parts(annotation: Any) -> list[Any]:
 
 def _got(data: Any, path: KeyPath) -> str:
     """The value as it was written, so that an expanded secret is never shown."""
-    for part in path:
-        if (isinstance(data, dict) and part in data) or (
-            isinstance(data, list) and isinstance(part, int) and part < len(data)
-        ):
+    try:
+        for part in path:
             data = data[part]
-        else:
-            return ""
+    except (KeyError, IndexError, TypeError):
+        return ""
     if isinstance(data, dict | list):
         return ""
     text = json.dumps(redact(data), ensure_ascii=False, default=str)

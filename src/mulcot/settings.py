@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def volatile(default: Any, **rest: Any) -> Any:
-    """For a field whose value does not change results, as in `timeout: float = volatile(120.0)`."""
+    """A field whose value does not change results, such as a timeout."""
     return Field(default=default, json_schema_extra={"volatile": True}, **rest)
 
 
