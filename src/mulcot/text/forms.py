@@ -16,8 +16,10 @@ _AT = "[@\uff20]"
 _USER = re.compile(rf"(?<![\w.@/]){_AT}\w{{1,50}}(?:@[\w-]+(?:\.[\w-]+)+)?")
 _USER_TOKENISED = re.compile(rf"(?<!\S){_AT} \w{{1,50}}")
 _URL = re.compile(
-    r"(?:\bhttps?://|\bwww\.|\bpic\.twitter\.com/|\bt\.co/)[!-~]*[\w/#&=%-]"
-    r"|\b(?:https? : (?:/ ?/ )?)?t \. co (?:/ )?[A-Za-z0-9]{6,12}\b",
+    r"(?<![A-Za-z0-9_])(?:"
+    r"(?:https?://|www\.|pic\.twitter\.com/|t\.co/)[!-~]*[A-Za-z0-9_/#&=%-]"
+    r"|(?:https? : (?:/ ?/ )?)?t \. co (?:/ )?[A-Za-z0-9]{6,12}(?![A-Za-z0-9])"
+    r")",
     re.IGNORECASE,
 )
 _UNREADABLE = re.compile("[\ufffc\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff\ufdd0-\ufdef\ufffe\uffff]")

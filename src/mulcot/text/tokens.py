@@ -16,7 +16,7 @@ _FIRST = rf"[^\s\x00-@\[-^`{{-\x7f{_BRACKETS}]"
 _INSIDE = rf"[^\s\x00-,.:-?\[-^`{{}}\x7f{_BRACKETS}]"
 _AFTER_ANGLE = r"[^\s\x00-.0-?\\-^`{}-\x7f]"
 _NAME = rf"[^\s\x00-@\[-^`a-\x7f{_BRACKETS}\uff5c]"
-_JOINERS = r"[\u200c\u200d\ufe00-\ufe0f]*"
+_JOINERS = rf"[^\x00-\x7f\s{_BRACKETS}]*"
 
 _OPENING = re.compile(
     rf"[<\uff1c\ufe64](?={_AFTER_ANGLE}|\d[^\s<>\uff1e\ufe65]*[>\uff1e\ufe65])"
