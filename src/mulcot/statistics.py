@@ -235,9 +235,10 @@ def _split_findings(statistics: Statistics) -> Iterable[Finding]:
         if name == "train" and len(statistics.expected_labels) > 1 and largest > 0.9 * split.count:
             advice = "Report macro F1 beside accuracy; always answering the largest class scores as much."
             yield _finding("warning", f"{100 * largest / split.count:.0f} % of train has one label", advice)
-        if split.duplicates["post"]:
-            advice = "They weigh double in training; keep them only if that is meant."
-            yield _finding("warning", f"split {name} repeats {split.duplicates['post']} rows exactly", advice)
+    repeated = [f"{name} {split.duplicates['post']}" for name, split in splits.items() if split.duplicates["post"]]
+    if repeated:
+        advice = "They weigh double in training and in scores; keep them only if that is meant."
+        yield _finding("warning", f"rows that repeat an earlier one exactly: {', '.join(repeated)}", advice)
 
 
 def _rejection_findings(statistics: Statistics) -> Iterable[Finding]:
@@ -253,13 +254,15 @@ def _rejection_findings(statistics: Statistics) -> Iterable[Finding]:
 
 
 def _leakage_findings(statistics: Statistics) -> Iterable[Finding]:
+    found = []
     for pair, kinds in statistics.leakage.items():
         first, second = pair.split("/")
-        found = [f"{number} with a known {kind}" for kind, number in kinds.items() if number and kind != "both"]
-        if found:
-            both = f", {kinds['both']} with both" if kinds["both"] else ""
-            advice = "Scores on them overstate; published splits often have this, so say so beside the scores."
-            yield _finding("warning", f"{second} rows that {first} has too: {', '.join(found)}{both}", advice)
+        shared = [f"{number} by {kind}" for kind, number in kinds.items() if number]
+        if shared:
+            found.append(f"{second} from {first} {', '.join(shared)}")
+    if found:
+        advice = "Scores on them overstate; published splits often have this, so say so beside the scores."
+        yield _finding("warning", f"rows that an earlier split has too: {'; '.join(found)}", advice)
 
 
 def _finding(level: Level, message: str, advice: str) -> Finding:
