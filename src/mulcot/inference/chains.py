@@ -1,8 +1,8 @@
 """Chains, written for many examples at once behind prefixes that have been read.
 
 A chain is text: of the control tokens only those that end it can be chosen, so it never opens a turn or places a
-picture. `stream` yields every token as it comes, for a service that shows them; leaving it early stops the work. `write`
-collects them. Rows that have ended leave the batch once they are half of it.
+picture. `stream` yields every token as it comes, for a service that shows them; leaving it early stops the work.
+`write` collects them. Rows that have ended leave the batch once they are half of it.
 """
 
 from __future__ import annotations

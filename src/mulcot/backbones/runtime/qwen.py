@@ -21,15 +21,15 @@ from mulcot.backbones.base import Backbone
 from mulcot.backbones.runtime.loaded import LoadedModel, Tools
 from mulcot.backbones.runtime.network import KERNELS, Network
 from mulcot.backbones.runtime.pictures import Grid, Pictures
+from mulcot.backbones.runtime.positions import rope_positions
 from mulcot.backbones.runtime.quiet import quiet
 from mulcot.backbones.runtime.tuning import prepare
+from mulcot.backbones.runtime.windows import group_windows
 from mulcot.backbones.runtime.words import Words
 from mulcot.errors import MulcotError
 from mulcot.tasks.base import Prompt
 
 FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
-AXES = 3
-"""Rope positions count time, height and width."""
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
@@ -62,22 +62,9 @@ class LoadedQwen(LoadedModel):
         return [*self.words.plain(target), self.words.control("<|im_end|>")]
 
     def positions(self, prefix: Sequence[int], grids: Sequence[Grid]) -> npt.NDArray[np.int64]:
-        """Text counts on all axes at once; a picture spans a box, and text goes on after its longer side."""
+        """See `rope_positions`."""
         merge = int(self.pictures.processor.merge_size)
-        picture_token = self.words.control("<|image_pad|>")
-        ids = np.asarray(prefix)
-        parts: list[npt.NDArray[np.int64]] = []
-        position = done = 0
-        for time, height, width in grids:
-            box = (time, height // merge, width // merge)
-            first = done + int(np.argmax(ids[done:] == picture_token))
-            parts.append(np.tile(np.arange(position, position + first - done), (AXES, 1)))
-            position += first - done
-            parts.append(np.indices(box).reshape(AXES, -1) + position)
-            position += max(box[1:])
-            done = first + box[0] * box[1] * box[2]
-        parts.append(np.tile(np.arange(position, position + len(ids) - done), (AXES, 1)))
-        return np.concatenate(parts, axis=1).astype(np.int64)
+        return rope_positions(prefix, self.words.control("<|image_pad|>"), grids, merge)
 
     @property
     def stops(self) -> tuple[int, ...]:
@@ -111,13 +98,15 @@ def _base_model(settings: Backbone, source: str | Path) -> Any:
             f"{source} is a {config.model_type!r} model; backbone 'qwen_vl' reads {', '.join(FAMILIES)}",
             hint="Choose another model or another backbone.",
         )
-    return AutoModelForImageTextToText.from_pretrained(
+    model = AutoModelForImageTextToText.from_pretrained(
         source,
         config=config,
         dtype=DTYPES[settings.dtype],
         attn_implementation={"text_config": KERNELS[settings.attention], "vision_config": "sdpa"},
         use_safetensors=True,
     )
+    group_windows(model)
+    return model
 
 
 def _tuned(model: Any, settings: Backbone, adapter: Path | None, trainable: bool) -> nn.Module:
