@@ -70,7 +70,7 @@ class Aokvqa(Dataset):
         if self.images is not None:
             return need_folder(self.images, "the folder that holds train2017 and val2017.")
         beside = [self.root, self.root / "coco", self.root / "images", self.root.parent / "coco"]
-        return first_folder([f / "val2017" for f in beside], "COCO pictures", "images", self.root).parent
+        return first_folder([f / "val2017" for f in beside], "images", self.root, EXPECTED).parent
 
     @classmethod
     def demo(cls, folder: Path) -> Self:

@@ -87,7 +87,7 @@ class Dataset(Settings):
         """A tiny copy of the layout, made in code inside `folder`; contract tests and docs use it."""
 
 
-datasets: Registry[Dataset] = Registry("dataset", "mulcot.datasets", Dataset)
+datasets: Registry[Dataset] = Registry("dataset", "mulcot.datasets", Dataset)  # type: ignore[type-abstract]
 
 
 def read(dataset: Dataset, task: Task, store: Store) -> Iterator[Example | Rejected]:
@@ -118,7 +118,7 @@ def _finish(row: Row, dataset: Dataset, task: Task, gallery: Gallery, ids: _Ids)
         images = tuple(gallery.check(image) for image in cleaned.images)
     except MediaError as error:
         return reject(error.reason, error.message)
-    checked = dataclasses.replace(cleaned, images=images)
+    checked = dataclasses.replace(cleaned, images=images) if images else cleaned
     if checked.split == UNSPLIT:
         checked = dataclasses.replace(checked, split=dataset.splits.split_of(checked))
     problem = task.problem(checked)

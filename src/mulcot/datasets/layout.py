@@ -27,16 +27,15 @@ def need_file(path: Path, expected: str) -> Path:
     raise DataError(f"{path} {what}", hint=_hint(path.parent, expected))
 
 
-def first_folder(candidates: Iterable[Path], what: str, option: str, root: Path) -> Path:
+def first_folder(candidates: Iterable[Path], option: str, root: Path, expected: str) -> Path:
     """The first candidate that is a folder, or a `DataError` that names the option to set."""
+    need_folder(root, expected)
     tried = list(candidates)
     for path in tried:
         if path.is_dir():
             return path
-    names = ", ".join(str(path) for path in tried)
-    raise DataError(
-        f"{root}: there is no folder of {what}", hint=f"Looked for {names}. {found(root)} Set `{option}` to the folder."
-    )
+    hint = f"Looked for {', '.join(map(str, tried))}. Set `{option}` to the folder. {_hint(root, expected)}"
+    raise DataError(f"{root}: there is no folder of pictures", hint=hint)
 
 
 def found(folder: Path) -> str:

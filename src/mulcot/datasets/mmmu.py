@@ -144,7 +144,7 @@ def _options(written: str) -> tuple[str, ...]:
     """A list of texts as Python writes it; read as a literal, never run."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # formulas are full of backslashes
+            warnings.simplefilter("ignore")  # about backslashes, of which formulas are full
             value = ast.literal_eval(written) if len(written) <= MAX_OPTIONS else None
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = None

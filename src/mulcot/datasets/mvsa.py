@@ -35,7 +35,6 @@ LABELS = (*POLAR, "neutral")
 PUBLISHED = {0: "positive", 1: "neutral", 2: "negative"}
 SPLIT_FILES = {"train": ("train",), "dev": ("dev", "valid", "val"), "test": ("test",)}
 ANNOTATORS = {"single": 1, "multiple": 3}
-MAX_TEXT = 1_000_000
 
 EXPECTED = f"{LABEL_FILE} and the folder data with <id>.txt and <id>.jpg."
 
@@ -148,9 +147,10 @@ class Mvsa(Dataset):
             raise BadRow("missing_text", f"data/{post}.txt does not exist")
         if path.is_symlink() and not path.resolve().is_relative_to(data.resolve()):
             raise BadRow("outside_root", f"data/{post}.txt leads outside the folder")
-        if path.stat().st_size > MAX_TEXT:
-            raise BadRow("text_too_long", f"data/{post}.txt has more than {MAX_TEXT:,} bytes")
-        return read_text(path)[0].strip()
+        try:
+            return read_text(path)[0].strip()
+        except (DataError, OSError) as error:
+            raise BadRow("unreadable_text", f"data/{post}.txt: {error}") from None
 
 
 def _decide_if_possible(columns: list[str], annotators: int) -> dict[str, str]:

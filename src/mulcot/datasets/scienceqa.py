@@ -87,7 +87,7 @@ class ScienceQa(Dataset):
         candidates = [self.root / "images"]
         if (self.root / "train").is_dir():
             candidates.append(self.root)
-        return first_folder(candidates, "pictures", "images", self.root)
+        return first_folder(candidates, "images", self.root, EXPECTED)
 
     @classmethod
     def demo(cls, folder: Path) -> Self:

@@ -88,7 +88,7 @@ class Twitter(Dataset):
         if self.images is not None:
             return need_folder(self.images, "the folder of pictures.")
         inside = [self.root / name for name in PICTURES]
-        return first_folder([*inside, self.root.parent / f"{self.root.name}_images"], "pictures", "images", self.root)
+        return first_folder([*inside, self.root.parent / f"{self.root.name}_images"], "images", self.root, EXPECTED)
 
     @classmethod
     def demo(cls, folder: Path) -> Self:

@@ -76,6 +76,8 @@ class Mapper:
         self._store = store
         self.unseen = set(columns.given().values()) | set(self._meta)
         """Columns that were asked for and that no record has had so far."""
+        self._keys: Collection[str] = ()
+        self._names: dict[str, str] = {}
 
     def row(self, raw: Raw, split: str) -> Row | Rejected:
         """The example, or why there is none."""
@@ -87,7 +89,9 @@ class Mapper:
             return bad.rejected(raw.source, split=split or None)
 
     def _example(self, values: Mapping[str, Any], split: str) -> Example:
-        cells = {key: values[column] for key, column in self._columns.among(values).items()}
+        if values.keys() != self._keys:
+            self._keys, self._names = values.keys(), self._columns.among(values)
+        cells = {key: values[column] for key, column in self._names.items()}
         if is_conversation(values):
             cells["text"], answer = question_and_answer(values)
             if answer is not None:
