@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -144,7 +145,7 @@ def _show(statistics: Statistics) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
     table = Table(title=f"{statistics.dataset}, task {statistics.task}", title_justify="left", box=None)
     table.add_column("split")
     labels = list(dict.fromkeys(label for split in statistics.splits.values() for label in split.labels))[:8]
