@@ -1,8 +1,8 @@
 """Science questions of the synthetic world: drawn charts, maps and counts, hints and words. See docs/world.md.
 
-One row: `How many apples are in the picture?` with the choices 1, 2, 3, a picture of a shelf, the label `B`, the rationale
-`The picture shows 2 apples. The answer is 2.`, subject, topic, category, skill, grade and lecture in `meta`, and in
-`truth` what the picture shows. About a quarter of the questions have no picture.
+One row: `How many apples are in the picture?` with the choices 1, 2, 3, a picture of a shelf, the label `B`, the
+rationale `The picture shows 2 apples. The answer is 2.`, subject, topic, category, skill, grade and lecture in `meta`,
+and in `truth` what the picture shows. About a quarter of the questions have no picture.
 """
 
 from __future__ import annotations
