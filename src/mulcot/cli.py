@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mulcot import cli_data
+from mulcot import cli_data, cli_teacher
 from mulcot.errors import Interrupted, MulcotError
 from mulcot.version import __version__
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 recipe_app = typer.Typer(help="The recipe language.", no_args_is_help=True)
 app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_teacher.app, name="teacher")
 app.add_typer(recipe_app, name="recipe")
 
 RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", metavar="RECIPE")]
@@ -75,7 +76,7 @@ def status(
 
     stages = run_status(folder)
     if as_json:
-        rows = [{"stage": n, "state": state, **({"record": r.to_json()} if r else {})} for n, state, r in stages]
+        rows = [{"name": n, "state": state, **({"record": r.to_json()} if r else {})} for n, state, r in stages]
         print(json.dumps({"stages": rows}, indent=2))
         return
     for name, state, record in stages:

@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -118,8 +117,10 @@ class StageFolder:
         return fingerprint(hashes)
 
     def _set_aside(self, keeps: tuple[str, ...]) -> None:
-        aside = self.path.parent / "superseded" / f"{self.path.name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
-        aside.parent.mkdir(exist_ok=True)
+        shelf = self.path.parent / "superseded"
+        shelf.mkdir(exist_ok=True)
+        number = 1 + sum(1 for _ in shelf.glob(f"{self.path.name}-*"))
+        aside = shelf / f"{self.path.name}-{number}"
         self.path.rename(aside)
         self.path.mkdir()
         for name in keeps:

@@ -57,4 +57,7 @@ class DatasetStage(Stage):
 
     def problems(self, task: Task, dataset: Dataset) -> list[str]:
         """Source files that are not there."""
-        return [f"{path} does not exist" for path in dataset.sources() if not path.exists()]
+        try:
+            return [f"{path} does not exist" for path in dataset.sources() if not path.exists()]
+        except DataError as error:
+            return [str(error)]

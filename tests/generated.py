@@ -1,0 +1,139 @@
+"""Writes the generated parts of the docs: `make docs`. With `--check`, fails where a page has gone stale.
+
+A page holds `<!-- generated: NAME -->` ... `<!-- end generated -->`; what stands between is made by GENERATORS[NAME].
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from mulcot.families import FAMILIES
+from mulcot.recipe import Recipe
+from mulcot.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "mulcot"
+
+BLOCK = re.compile(r"(<!-- generated: ([\w:.-]+) -->\n).*?(<!-- end generated -->)", re.DOTALL)
+
+
+def command_line() -> str:
+    """Every command's help page, as the command itself prints it."""
+    from typer.main import get_command
+
+    from mulcot.cli import app
+
+    return "\n".join(_help_pages(get_command(app), "mulcot"))
+
+
+def _help_pages(command: Any, path: str) -> Iterator[str]:
+    from typer.testing import CliRunner
+
+    from mulcot.cli import app
+
+    arguments = path.split()[1:]
+    result = CliRunner().invoke(app, [*arguments, "--help"], env={"COLUMNS": "100", "TERM": "dumb"}, prog_name="mulcot")
+    text = "\n".join(line.rstrip() for line in result.stdout.strip().splitlines())
+    yield f"## `{path}`\n\n```text\n{text}\n```\n"
+    for name, child in getattr(command, "commands", {}).items():
+        yield from _help_pages(child, f"{path} {name}")
+
+
+def plugins(family: str) -> str:
+    """One line per plug-in of a family."""
+    lines = [f"- `{cls.name}`: {_first_line(cls)}" for cls in FAMILIES[family]]
+    return "\n".join(lines) + "\n"
+
+
+def options(name: str) -> str:
+    """The options of a plug-in, `family.name`, or of those below one of its options, `family.name.option`."""
+    family, plugin, *below = name.split(".")
+    cls = FAMILIES[family].get(plugin)
+    for option in below:
+        cls = type(cls.model_fields[option].get_default())
+    return options_table(cls)
+
+
+def options_table(cls: type[Settings]) -> str:
+    """The fields of a settings class: name, default, meaning."""
+    rows = ["| option | default | meaning |", "| --- | --- | --- |"]
+    for key, info in cls.model_fields.items():
+        default = info.get_default(call_default_factory=True, validated_data={})
+        shown = "needed" if default is PydanticUndefined else f"`{_plain(default)}`"
+        rows.append(f"| `{key}` | {shown} | {' '.join((info.description or '').split())} |")
+    return "\n".join(rows) + "\n"
+
+
+def _plain(default: Any) -> Any:
+    if isinstance(default, Settings):
+        return "see " + type(default).__name__
+    return "null" if default is None else default
+
+
+def _first_line(cls: type) -> str:
+    return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+def tree() -> str:
+    """The rooms of the house, each with the first sentence of its own docstring."""
+    lines = ["```text", "src/mulcot/"]
+    for path in sorted(SOURCE.iterdir(), key=lambda path: path.name):
+        file = path / "__init__.py" if path.is_dir() else path
+        if path.name.startswith("_") or not file.is_file() or file.suffix != ".py":
+            continue
+        docstring = ast.get_docstring(ast.parse(file.read_text("utf-8"))) or ""
+        first = re.split(r"(?<=[.:])\s", " ".join(docstring.split("\n\n")[0].split()) + " ")[0].rstrip(":")
+        lines.append(f"    {path.name + ('/' if path.is_dir() else ''):<15} {first}")
+    return "\n".join([*lines, "```"]) + "\n"
+
+
+def recipe_keys() -> str:
+    """The top level of a recipe."""
+    return options_table(Recipe)
+
+
+GENERATORS: dict[str, Callable[..., str]] = {
+    "command-line": command_line,
+    "options": options,
+    "plugins": plugins,
+    "recipe-keys": recipe_keys,
+    "tree": tree,
+}
+
+
+def render(text: str) -> str:
+    """The page with every generated block made anew."""
+
+    def replace(match: re.Match[str]) -> str:
+        name, _, argument = match.group(2).partition(":")
+        return match.group(1) + GENERATORS[name](*([argument] if argument else [])) + match.group(3)
+
+    return BLOCK.sub(replace, text)
+
+
+def main() -> int:
+    """Writes or checks every page."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    stale, blocks = [], 0
+    for page in pages:
+        text = page.read_text("utf-8")
+        blocks += len(BLOCK.findall(text))
+        if (fresh := render(text)) != text:
+            stale.append(page)
+            if "--check" not in sys.argv:
+                page.write_text(fresh, "utf-8")
+    names = ", ".join(page.relative_to(ROOT).as_posix() for page in stale) or "none"
+    done = "stale" if "--check" in sys.argv else "rewritten"
+    sys.stdout.write(f"{blocks} generated blocks in {len(pages)} pages; {done}: {names}\n")
+    return 1 if stale and "--check" in sys.argv else int(blocks == 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

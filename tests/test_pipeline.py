@@ -1,0 +1,157 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mulcot.check import check
+from mulcot.errors import DataError, MulcotError, RunError, UnknownName
+from mulcot.pipeline import between, run, status
+from mulcot.progress import Reporter
+from mulcot.recipe import load_recipe
+from mulcot.records import Example, Rejected, read_lines
+
+QUIET = Reporter.silent()
+ROWS = [
+    {"text": "a fine day", "label": "positive", "split": "train"},
+    {"text": "rain again", "label": "negative", "split": "train"},
+    {"text": "it is monday", "label": "neutral", "split": "dev"},
+    {"text": "odd", "label": "sideways", "split": "test"},
+]
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    (tmp_path / "posts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS), "utf-8")
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        f"version: 1\noutput: {tmp_path}/run\ndataset: {{name: files, path: {tmp_path}/posts.jsonl}}\n", "utf-8"
+    )
+    return path
+
+
+def go(recipe: Path, *overrides: str) -> list[tuple[str, bool]]:
+    outcomes = run(load_recipe(recipe, list(overrides)), QUIET, last="dataset")
+    return [(outcome.stage, outcome.skipped) for outcome in outcomes]
+
+
+def test_a_run_keeps_every_row_as_an_example_or_as_a_rejection(recipe: Path, tmp_path: Path) -> None:
+    assert go(recipe) == [("dataset", False)]
+    folder = tmp_path / "run" / "1-dataset"
+    assert [example.text for example in read_lines(folder / "examples.jsonl", Example)] == [r["text"] for r in ROWS[:3]]
+    assert [row.source for row in read_lines(folder / "rejected.jsonl", Rejected)] == ["posts.jsonl:4"]
+    record = json.loads((folder / "stage.json").read_text("utf-8"))
+    assert record["counts"] == {"examples": 3, "train": 2, "dev": 1, "rejected": 1}
+    assert set(record["outputs"]) == {"examples.jsonl", "rejected.jsonl", "statistics.json"}
+    assert {"mulcot", "python", "packages", "cpu"} <= set(record["provenance"])
+
+
+def test_an_unchanged_run_is_skipped_and_nothing_is_written_again(recipe: Path, tmp_path: Path) -> None:
+    go(recipe)
+    before = (tmp_path / "run" / "1-dataset" / "stage.json").stat().st_mtime_ns
+    assert go(recipe) == [("dataset", True)]
+    assert (tmp_path / "run" / "1-dataset" / "stage.json").stat().st_mtime_ns == before
+
+
+def test_changed_settings_task_seed_or_source_make_it_run_again(recipe: Path, tmp_path: Path) -> None:
+    go(recipe)
+    assert go(recipe, "dataset.limit=1") == [("dataset", False)]
+    assert go(recipe, "dataset.limit=1", "seed=2") == [("dataset", False)]
+    with (tmp_path / "posts.jsonl").open("a") as file:
+        file.write(json.dumps(ROWS[0]) + "\n")
+    assert go(recipe, "dataset.limit=1", "seed=2") == [("dataset", False)]
+    assert go(recipe, "dataset.limit=1", "seed=2") == [("dataset", True)]
+
+
+def test_the_same_run_gives_the_same_bytes(recipe: Path, tmp_path: Path) -> None:
+    go(recipe)
+    go(recipe, f"output={tmp_path}/other")
+    for name in ("examples.jsonl", "rejected.jsonl", "statistics.json"):
+        one, two = (tmp_path / run / "1-dataset" / name for run in ("run", "other"))
+        assert one.read_bytes() == two.read_bytes()
+
+
+def test_an_interrupted_stage_is_not_taken_for_whole(recipe: Path, tmp_path: Path) -> None:
+    go(recipe)
+    (tmp_path / "run" / "1-dataset" / "stage.json").unlink()
+    assert status(tmp_path / "run")[0][:2] == ("1-dataset", "unfinished")
+    assert go(recipe) == [("dataset", False)]
+    assert status(tmp_path / "run")[0][:2] == ("1-dataset", "finished")
+
+
+def test_no_variable_is_ever_written_expanded(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = tmp_path / "secret-place"
+    secret.mkdir()
+    (tmp_path / "posts.jsonl").rename(secret / "posts.jsonl")
+    monkeypatch.setenv("PIPELINE_TEST_ROOT", str(secret))
+    text = recipe.read_text().replace(f"{tmp_path}/posts.jsonl", '"${PIPELINE_TEST_ROOT}/posts.jsonl"')
+    recipe.write_text(text)
+    go(recipe)
+    for path in (tmp_path / "run").rglob("*"):
+        if path.is_file():
+            assert b"secret-place" not in path.read_bytes(), path
+
+
+def test_a_dataset_without_a_usable_row_is_an_error(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "posts.jsonl").write_text('{"text": "a", "label": "sideways"}\n')
+    with pytest.raises(DataError, match="no usable example"):
+        go(recipe)
+    assert status(tmp_path / "run")[0][1] == "unfinished"
+
+
+def test_stages_are_chosen_by_name() -> None:
+    stages = ("dataset", "teacher", "report")
+    assert between(stages, None, None) == stages
+    assert between(stages, "teacher", None) == ("teacher", "report")
+    assert between(stages, "teacher", "teacher") == ("teacher",)
+    with pytest.raises(UnknownName, match="Did you mean 'teacher'"):
+        between(stages, "techer", None)
+    with pytest.raises(MulcotError, match="comes after"):
+        between(stages, "report", "dataset")
+
+
+def test_check_reads_the_data_and_reports_what_is_missing(recipe: Path, tmp_path: Path) -> None:
+    verdict = check(load_recipe(recipe), QUIET)
+    assert verdict.problems == ()
+    assert verdict.statistics is not None
+    assert verdict.statistics.summary()["examples"] == 3
+    (tmp_path / "posts.jsonl").unlink()
+    problems = check(load_recipe(recipe), QUIET).problems
+    assert len(problems) == 1
+    assert "posts.jsonl" in problems[0]
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not a run folder"):
+        status(tmp_path)
+
+
+def mulcot(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mulcot", *words], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_commands_run_check_and_status_agree(recipe: Path, tmp_path: Path) -> None:
+    assert "ready" in mulcot("check", str(recipe)).stdout
+    done = mulcot("run", str(recipe))
+    assert done.returncode == 0, done.stderr
+    assert "examples 3" in done.stdout
+    shown = json.loads(mulcot("status", str(tmp_path / "run"), "--json").stdout)
+    assert [(stage["name"], stage["state"]) for stage in shown["stages"]] == [("1-dataset", "finished")]
+    assert "skipped" in mulcot("run", str(recipe)).stderr
+
+
+def test_a_closed_pipe_is_no_error(recipe: Path) -> None:
+    schema = f"{sys.executable} -m mulcot recipe schema | head -1"
+    done = subprocess.run(["bash", "-c", schema], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("{", "")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_run_folder_that_cannot_be_written_is_a_clear_error(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0o500)
+    with pytest.raises(RunError, match="cannot be written"):
+        go(recipe, f"output={tmp_path}/closed/run")
