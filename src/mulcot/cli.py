@@ -19,8 +19,9 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
-recipe_app = typer.Typer(help="The recipe language.", no_args_is_help=True)
+recipe_app = typer.Typer(help="The recipe language.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_teacher.app, name="teacher")
 app.add_typer(recipe_app, name="recipe")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mulcot.statistics import Finding, Statistics
     from mulcot.tasks.base import Task
 
-app = typer.Typer(help="Look at a dataset, check it, show it, hand it on.", no_args_is_help=True)
+app = typer.Typer(help="Look at a dataset, check it, show it, hand it on.", no_args_is_help=True, rich_markup_mode=None)
 
 Words = Annotated[
     list[str] | None,
