@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from mulcot.datasets.base import Dataset, Row, datasets, read
+from mulcot.datasets.readers.mapping import SPLIT_ORDER
 from mulcot.errors import DataError
 from mulcot.media import Gallery, Store
-from mulcot.records import SPLITS, Example, ImageRef, Rejected
+from mulcot.records import Example, ImageRef, Rejected
 from mulcot.tasks.base import tasks
 
 NAMES = datasets.names()
@@ -43,7 +44,7 @@ def test_the_demo_gives_examples_that_suit_the_usual_task(cls: type[Dataset], tm
     assert outcome.examples
     for example in outcome.examples:
         assert task.problem(example) is None
-        assert example.split in SPLITS
+        assert example.split in SPLIT_ORDER
         assert example.id
         assert example.text.strip()
     assert any(example.label for example in outcome.examples)
@@ -109,7 +110,7 @@ def test_the_sources_exist_and_deciding_a_row_they_make_a_run_stale(cls: type[Da
 def test_the_limit_keeps_the_first_rows_of_each_split(cls: type[Dataset], tmp_path: Path, collect: Any) -> None:
     dataset = cls.demo(tmp_path)
     every, limited = collect(dataset), collect(dataset.model_copy(update={"limit": 1}))
-    for split in SPLITS:
+    for split in SPLIT_ORDER:
         whole = [example for example in every.examples if example.split == split]
         assert [example for example in limited.examples if example.split == split] == whole[:1]
     assert limited.rejected == every.rejected

@@ -217,13 +217,13 @@ def test_a_column_that_no_row_has_is_one_error(tmp_path: Path, collect: Any) -> 
 
 
 def test_a_folder_with_a_file_for_each_split(tmp_path: Path, collect: Any) -> None:
-    for name in ("train-00001-of-00002", "train-00000-of-00002", "val", "test", "readme", "training_notes"):
+    for name in ("train-00001-of-00002", "train-00000-of-00002", "val", "test", "hard", "readme", "training_notes"):
         write(tmp_path / f"{name}.jsonl", [{"text": name, "split": "ignored"}])
     (tmp_path / "testament.txt").write_text("no data")
     outcome = collect(files(tmp_path))
     assert [(e.text, e.split) for e in outcome.examples] == [
         ("train-00000-of-00002", "train"), ("train-00001-of-00002", "train"), ("training_notes", "train"),
-        ("val", "dev"), ("test", "test"),
+        ("val", "dev"), ("test", "test"), ("hard", "hard"),
     ]  # fmt: skip
 
 
@@ -262,13 +262,8 @@ def test_sharegpt_records_are_recognised(tmp_path: Path, collect: Any, kind: str
         return {"image": names[0] if names else None} if style == "llava" else {"images": list(names)}
 
     rows = [
-        # The first row decides which columns the Parquet file has.
-        record(
-            [("system", "Briefly."), ("user", "<image>\nfine"), ("assistant", "positive")],
-            label=None,
-            **pictures("1.png"),
-        ),
-        record([("user", "<image>bad day"), ("assistant", "It rains.")], label="negative", **pictures("2.png")),
+        record([("system", "Briefly."), ("user", "<image>\nfine"), ("assistant", "positive")], **pictures("1.png")),
+        record([("user", "<image>bad day"), ("assistant", "negative")], **pictures("2.png")),
         record([("user", "no picture")], **pictures()),
         record([("user", "no tag"), ("assistant", "neutral")], **pictures("3.png")),
         record([("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")], **pictures()),
@@ -276,9 +271,18 @@ def test_sharegpt_records_are_recognised(tmp_path: Path, collect: Any, kind: str
     ]
     outcome = collect(files(write(tmp_path / f"x.{kind}", rows, kind)))
     assert [(e.text, e.label, e.rationale, len(e.images)) for e in outcome.examples] == [
-        ("fine", "positive", None, 1), ("bad day", "negative", "It rains.", 1), ("no picture", None, None, 0),
+        ("fine", "positive", None, 1), ("bad day", "negative", None, 1), ("no picture", None, None, 0),
     ]  # fmt: skip
     assert [row.reason for row in outcome.rejected] == ["image_count", "several_turns", "several_turns"]
+
+
+def test_a_reply_may_be_an_explanation_and_own_columns_go_first(tmp_path: Path, collect: Any) -> None:
+    turns = [{"role": "user", "content": "Which mood has: bad day?"}, {"role": "assistant", "content": "It rains."}]
+    path = write(tmp_path / "x.jsonl", [{"messages": turns, "label": "negative", "text": "bad day"}])
+    (example,) = collect(files(path)).examples
+    assert (example.text, example.label, example.rationale) == ("bad day", "negative", None)
+    (example,) = collect(files(path, answer="rationale")).examples
+    assert (example.text, example.label, example.rationale) == ("bad day", "negative", "It rains.")
 
 
 def test_a_turn_that_is_no_turn_rejects_its_row(tmp_path: Path, collect: Any) -> None:

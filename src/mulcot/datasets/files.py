@@ -25,11 +25,11 @@ from mulcot.datasets.readers import saved
 from mulcot.datasets.readers.columnar import read_arrow, read_parquet
 from mulcot.datasets.readers.delimited import read_delimited
 from mulcot.datasets.readers.jsonfile import read_json, read_jsonl
-from mulcot.datasets.readers.mapping import SPLIT_NAMES, Columns, Mapper
+from mulcot.datasets.readers.mapping import SPLIT_NAMES, SPLIT_ORDER, Columns, Mapper
 from mulcot.datasets.readers.table import Table
 from mulcot.errors import DataError
 from mulcot.media import Store
-from mulcot.records import SPLITS, Rejected
+from mulcot.records import Rejected
 from mulcot.settings import Settings
 
 Format = Literal["jsonl", "json", "csv", "tsv", "parquet", "arrow"]
@@ -62,6 +62,8 @@ class SplitFiles(Settings):
     """Likewise."""
     test: str | None = None
     """Likewise."""
+    hard: str | None = None
+    """Likewise, for a second test set."""
 
 
 @datasets.register("files")
@@ -78,6 +80,8 @@ class Files(Dataset):
     """The task's label for each label as written, such as `{"0": negative, "1": positive}`; others stay as written."""
     meta: tuple[str, ...] = ()
     """Further columns to keep, for grouping in reports."""
+    answer: Literal["label", "rationale"] = "label"
+    """What the assistant's reply is in ShareGPT records; a column of the record's own goes first."""
     images: Path | None = None
     """The picture folder; the folder of the files where left out."""
     split_files: SplitFiles = SplitFiles()
@@ -88,8 +92,8 @@ class Files(Dataset):
     """Whether a double quote in CSV and TSV encloses a cell; off, it is a character like any other."""
 
     def rows(self, store: Store) -> Iterator[Row | Rejected]:
-        """File by file, in the order of train, dev, test."""
-        mapper = Mapper(self.columns, self.labels, self.meta, store)
+        """File by file, in the order of train, dev, test, hard."""
+        mapper = Mapper(self.columns, self.labels, self.meta, self.answer, store)
         for part in self._parts():
             table = self._open(part)
             if table.columns is not None:
@@ -139,14 +143,14 @@ class Files(Dataset):
         if self.path.is_file():
             return [Part(self.path, self.path.name, UNSPLIT)]
         folder = need_folder(self.path, EXPECTED)
-        patterns = {split: pattern for split in SPLITS if (pattern := getattr(self.split_files, split))}
+        patterns = {split: pattern for split in SPLIT_ORDER if (pattern := getattr(self.split_files, split))}
         if patterns:
             parts = [part for split, pattern in patterns.items() for part in self._matching(pattern, split)]
         elif saved.is_saved(folder):
             parts = [Part(path, path.relative_to(folder).as_posix(), split) for path, split in saved.files(folder)]
         else:
             parts = [part for path in sorted(folder.iterdir()) if (part := self._named(path))]
-            parts.sort(key=lambda part: (SPLITS.index(part.split), part.name))
+            parts.sort(key=lambda part: (SPLIT_ORDER.index(part.split), part.name))
         if not parts:
             raise DataError(f"{folder} has no files named after splits", hint=f"{found(folder)} Expected: {EXPECTED}")
         return parts

@@ -5,8 +5,7 @@
     {"messages": [{"role": "user", "content": "<image>what a day"}, {"role": "assistant", "content": "positive"}],
      "images": ["p1.jpg"]}
 
-One question and one answer make a row: the question is the text; the answer is the label, or the rationale where the
-record has a label of its own. A system turn says nothing about the post and is left out.
+One question and one answer make a row. A system turn says nothing about the post and is left out.
 """
 
 from __future__ import annotations

@@ -13,13 +13,16 @@ from mulcot.datasets.readers.pictures import picture
 from mulcot.datasets.readers.table import Raw
 from mulcot.errors import DataError
 from mulcot.media import Store
-from mulcot.records import Example, ImageRef, Rejected
+from mulcot.records import SPLITS, Example, ImageRef, Rejected
 from mulcot.settings import Settings
 
 SPLIT_NAMES = {
     "train": "train", "training": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev",
-    "test": "test", "testing": "test",
+    "test": "test", "testing": "test", "hard": "hard",
 }  # fmt: skip
+"""What others call the splits; `hard` is a second test set, reported beside the first."""
+
+SPLIT_ORDER = (*SPLITS, "hard")
 
 
 class Columns(Settings):
@@ -40,7 +43,8 @@ class Columns(Settings):
     choices: str | None = None
     """A list of texts; in CSV as JSON."""
     split: str | None = None
-    """train, dev (or val, valid, validation) or test; rows without one are divided by `splits`."""
+    """train, dev (or val, valid, validation), test, or hard for a second test set; rows without one are divided by
+    `splits`."""
     caption: str | None = None
     """What the picture shows, in words."""
     rationale: str | None = None
@@ -69,8 +73,11 @@ class Columns(Settings):
 class Mapper:
     """Makes examples of records."""
 
-    def __init__(self, columns: Columns, labels: Mapping[str, str], meta: Iterable[str], store: Store) -> None:
+    def __init__(
+        self, columns: Columns, labels: Mapping[str, str], meta: Iterable[str], answer: str, store: Store
+    ) -> None:
         self._columns = columns
+        self._answer = answer
         self._labels = labels
         self._meta = tuple(meta)
         self._store = store
@@ -93,9 +100,9 @@ class Mapper:
             self._keys, self._names = values.keys(), self._columns.among(values)
         cells = {key: values[column] for key, column in self._names.items()}
         if is_conversation(values):
-            cells["text"], answer = question_and_answer(values)
-            if answer is not None:
-                cells["rationale" if cells.get("label") is not None else "label"] = answer
+            # The record's own columns are more exact than its turns.
+            for key, said in zip(("text", self._answer), question_and_answer(values), strict=True):
+                cells[key] = said if cells.get(key) is None else cells[key]
         elif "text" not in cells:
             there = ", ".join(list(values)[:10])
             raise BadRow("missing_column", f"no {self._columns.text or 'text'!r} among the columns {there}")

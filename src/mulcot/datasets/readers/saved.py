@@ -15,9 +15,8 @@ from typing import Any
 from mulcot.datasets.base import UNSPLIT
 from mulcot.datasets.cells import shown
 from mulcot.datasets.readers.jsonfile import load_json
-from mulcot.datasets.readers.mapping import SPLIT_NAMES
+from mulcot.datasets.readers.mapping import SPLIT_NAMES, SPLIT_ORDER
 from mulcot.errors import DataError
-from mulcot.records import SPLITS
 
 
 def is_saved(folder: Path) -> bool:
@@ -34,7 +33,7 @@ def files(folder: Path) -> list[tuple[Path, str]]:
     if unknown:
         hint = f"Allowed: {', '.join(SPLIT_NAMES)}. Set `path` to one split's folder to read it alone."
         raise DataError(f"{folder} has a split {shown(unknown[0])}", hint=hint)
-    names.sort(key=lambda name: SPLITS.index(SPLIT_NAMES[name]))
+    names.sort(key=lambda name: SPLIT_ORDER.index(SPLIT_NAMES[name]))
     return [(path, SPLIT_NAMES[name]) for name in names for path in _shards(folder / name)]
 
 
