@@ -25,6 +25,9 @@ ALLOWED = ("A", "B", "C", "D", "E")
         ("neutral rather than negative", "neutral"),
         ("neither positive nor negative: neutral", "neutral"),
         ("It isn\u2019t negative; it is neutral", "neutral"),
+        ("not easy to tell at first sight yet positive", "positive"),
+        ("1. neutral", "neutral"),
+        ("Hard to say. It is neutral.", "neutral"),
     ],
 )
 def test_a_label_is_read_out_of_its_surroundings(value: str, label: str) -> None:
@@ -70,6 +73,7 @@ def test_of_labels_inside_labels_the_longest_counts() -> None:
     assert read_label("I find it not-hateful", labels).label == "not hateful"
     assert read_label("It is hateful", labels).label == "hateful"
     assert read_label("clearly very good", labels).label == "very_good"
+    assert read_label("clearly good enough", ("good", "good enough")).label == "good enough"
 
 
 def test_a_label_with_signs_of_regular_expressions_is_only_text() -> None:
@@ -77,10 +81,11 @@ def test_a_label_with_signs_of_regular_expressions_is_only_text() -> None:
     assert exact_label("c", ("c++", "c")) == "c"
 
 
-@pytest.mark.parametrize("character", ["\u0130", "\u212a", "\u00df", "\u1e9e"])
-def test_letters_whose_case_changes_their_length_do_no_harm(character: str) -> None:
-    for labels in (("i", "k"), ("ss", character)):
-        read_label(f"x {character} y", labels)
+@pytest.mark.parametrize("character", ["\u0130", "\u0131", "\u017f", "\u212a", "\u00df", "\u1e9e"])
+def test_letters_with_unusual_cases_name_a_label_or_none(character: str) -> None:
+    for labels in (("i", "k", "s"), ("ss", character)):
+        answer = read_label(f"x {character} y", labels)
+        assert answer.label in labels or answer == (None, "outside_label_set")
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,9 @@ def test_twice_the_text_takes_about_twice_the_time(work: Callable[[str], object]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("work", WORKS)
-@pytest.mark.parametrize("unit", ['"Prediction": "\\x", ', "positive ", "(B) ", "\n", '\\"', "since the label "])
+@pytest.mark.parametrize(
+    "unit", ['"Prediction": "\\x", ', "positive ", "(B) ", "\n", '\\"', "since the label ", "Prediction "]
+)
 def test_a_million_characters_are_read_in_linear_time(work: Callable[[str], object], unit: str) -> None:
     check_ratio(work, unit, "", 1_000_000)
 

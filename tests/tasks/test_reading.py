@@ -224,10 +224,31 @@ def test_thinking_that_never_ends_is_an_empty_answer() -> None:
         "A prediction-based approach: none. The image analysis was hard.",
         'She wrote "Prediction" on the wall and "Image_analysis" below.',
         "Predictions: none. Unprediction: positive",
+        "In my Prediction: rain. Here Prediction = rain; and, Image_analysis - none.",
+        'He wrote {\\"Prediction\\": \\"positive\\"} once.',
+        '\\"Prediction\\": \\"positive\\"',
     ],
 )
 def test_field_names_inside_prose_are_no_fields(prose: str) -> None:
     assert TASK.read(prose).fields == {}
+
+
+def test_bold_words_inside_a_value_stay_bold() -> None:
+    reading = TASK.read("**Text_analysis**: the word is **bad**\n**Image_analysis:** __dark__")
+    assert reading.fields == {"Text_analysis": "the word is **bad**", "Image_analysis": "__dark__"}
+
+
+def test_written_chains_keep_other_scripts_readable() -> None:
+    assert (
+        TASK.write_chain({"Text_analysis": "\u592a\u597d\u4e86 \U0001f600"})
+        == '"Text_analysis": "\u592a\u597d\u4e86 \U0001f600"'
+    )
+
+
+def test_half_of_a_surrogate_pair_can_still_be_encoded() -> None:
+    reading = TASK.read('"Text_analysis": "cut \\ud83d"\nImage_analysis: \ud83d')
+    assert reading.fields == {"Text_analysis": "cut \ufffd", "Image_analysis": "\ufffd"}
+    assert TASK.write_chain({"Text_analysis": "\ud83d"}) == '"Text_analysis": "\ufffd"'
 
 
 def test_words_of_other_languages_stay_as_they_are() -> None:

@@ -49,7 +49,7 @@ class ChainTask(Task):
 
     @abstractmethod
     def answer_alone(self, reply: str, example: Example | None) -> str | None:
-        """The label of a reply without any field that is nothing but a label."""
+        """The label of a reply that is nothing but a label."""
 
     @model_validator(mode="after")
     def _check_templates(self) -> Self:
@@ -112,7 +112,7 @@ class ChainTask(Task):
         found = {name: values[name][-1] for name in self.fields if name in values}
         if PREDICTION in found:
             found[PREDICTION] = first_paragraph(found[PREDICTION]) or found[PREDICTION]
-        answer = self._answer(values.get(PREDICTION, []), text, example, bare=not values)
+        answer = self._answer(values.get(PREDICTION, []), text, example)
         return Reading(
             fields=found,
             missing=tuple(name for name in self.fields if name not in found),
@@ -121,10 +121,10 @@ class ChainTask(Task):
             problem=answer.problem,
         )
 
-    def _answer(self, predictions: list[str], text: str, example: Example | None, *, bare: bool) -> Answer:
+    def _answer(self, predictions: list[str], text: str, example: Example | None) -> Answer:
         """One answer out of all predictions; different ones cancel each other."""
         if not predictions:
-            label = self.answer_alone(plain(text), example) if bare else None
+            label = self.answer_alone(plain(text), example)
             return Answer(label, "" if label is not None else "no_prediction")
         answers = []
         for value in predictions:

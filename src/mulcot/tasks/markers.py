@@ -81,7 +81,7 @@ def _at_line_start(text: str, match: re.Match[str], after: re.Match[str], name: 
     if line == 0 and begin > _LOOK_BACK:
         return None
     prefix = text[line:begin]
-    if "\\" in prefix or _LINE_PREFIX.fullmatch(prefix) is None:
+    if _LINE_PREFIX.fullmatch(prefix) is None:
         return None
     return _marker(match, after, name, start=line, prefix=prefix)
 
@@ -92,7 +92,7 @@ def _in_line(text: str, match: re.Match[str], after: re.Match[str], name: str) -
     begin = match.start()
     before = text[max(0, begin - 16) : begin]
     key = _BEFORE_KEY.search(before)
-    if key is not None and after["closers"] and "\\" not in before[-2:]:
+    if key is not None and after["closers"]:
         start = begin - 1
     elif match.group() == name and (("_" in name and before[-1:].isspace()) or _SENTENCE_END.search(before)):
         start = begin
