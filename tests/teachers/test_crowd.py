@@ -156,6 +156,14 @@ async def test_work_that_is_interrupted_by_the_stop_is_no_error():
         await run_all(range(5), work, width=2, stop=stop)
 
 
+async def test_an_interruption_that_nobody_wished_is_an_error():
+    async def work(job: int) -> None:
+        raise Interrupted("the teacher is not open")
+
+    with pytest.raises(Interrupted, match="not open"):
+        await run_all(range(5), work, width=2)
+
+
 async def test_a_late_listener_is_told_too():
     stop, told = Stop(), []
     stop.request()

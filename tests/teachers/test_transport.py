@@ -331,6 +331,20 @@ async def test_a_server_without_schemas_is_asked_for_text_from_then_on(loopback,
     assert server.asked[0]["response_format"]["json_schema"]["schema"] == {"type": "object"}
 
 
+async def test_many_requests_refused_for_their_schema_at_once_are_all_asked_for_text(loopback, teacher, ask, gather):
+    async def answer(number: int, body: Any) -> Any:
+        await asyncio.sleep(0.02)
+        if "response_format" in body:
+            return web.json_response({"error": {"message": "response_format is unknown"}}, status=400)
+        return OK
+
+    server = await loopback(answer)
+    async with teacher(server, structured="json_schema").session() as session:
+        await session.complete(ask("first"))
+        found = await gather(session, [ask(f"{n}", schema={"type": "object"}) for n in range(8)])
+    assert [getattr(reply, "text", reply) for reply in found] == ["fine"] * 8
+
+
 async def test_schemas_are_only_sent_where_the_recipe_asks_for_them(loopback, teacher, ask):
     server = await loopback()
     async with teacher(server).session() as session:
@@ -360,7 +374,7 @@ async def test_a_server_that_is_gone_for_a_while_is_waited_for(loopback, teacher
         await asyncio.sleep(0.5)
         return await loopback(port=port)
 
-    async with teacher(server, tries=2).session() as session:
+    async with teacher(server, tries=1).session() as session:
         back = asyncio.create_task(come_back())
         found = await gather(session, [ask(f"{n}") for n in range(40)])
         again = await back
@@ -369,7 +383,7 @@ async def test_a_server_that_is_gone_for_a_while_is_waited_for(loopback, teacher
 
 
 async def test_a_server_that_stays_away_stops_the_run_and_says_how_to_continue(teacher, ask):
-    async with teacher("http://127.0.0.1:9/v1", patience=0.3).session() as session:
+    async with teacher("http://127.0.0.1:9/v1", tries=1, patience=0.3).session() as session:
         with pytest.raises(CallError) as caught:
             await session.complete(ask())
     assert (caught.value.kind, caught.value.fatal) == (ErrorKind.ENDPOINT, True)
