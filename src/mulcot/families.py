@@ -7,8 +7,10 @@ from typing import Any
 from mulcot.datasets.base import datasets
 from mulcot.registry import Registry
 from mulcot.tasks.base import tasks
+from mulcot.teachers.base import teachers
 
 FAMILIES: dict[str, Registry[Any]] = {
     "tasks": tasks,
     "datasets": datasets,
+    "teachers": teachers,
 }

@@ -20,7 +20,7 @@ from mulcot.settings import fingerprint
 from mulcot.stages.base import Job, Stage
 
 METHODS: dict[str, tuple[str, ...]] = {
-    "mulcot-rd": ("dataset",),
+    "mulcot-rd": ("dataset", "teacher"),
 }
 
 
@@ -37,6 +37,8 @@ def run(loaded: Loaded, reporter: Reporter, first: str | None = None, last: str 
     """Runs the recipe's stages from `first` to `last`; stages before `first` must be finished."""
     stages = METHODS[loaded.recipe.method]
     chosen = between(stages, first, last)
+    if last is None:
+        chosen = _described(chosen, loaded.recipe, reporter)
     folder = RunFolder(loaded.folder)
     with folder.locked():
         folder.write_recipe(loaded.text)
@@ -53,6 +55,15 @@ def between(stages: tuple[str, ...], first: str | None, last: str | None) -> tup
     if start >= stop:
         raise MulcotError(f"--from {first} comes after --to {last}", hint=f"The order is: {', '.join(stages)}.")
     return stages[start:stop]
+
+
+def _described(chosen: tuple[str, ...], recipe: Recipe, reporter: Reporter) -> tuple[str, ...]:
+    """The stages up to the first one that the recipe does not describe; that one is an error only where it is first."""
+    for number, name in enumerate(chosen):
+        if number and recipe.stage(name) is None:
+            reporter.say(f"the recipe has no section {name!r}: the run ends before it")
+            return chosen[:number]
+    return chosen
 
 
 def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Reporter) -> Outcome:

@@ -26,6 +26,7 @@ from mulcot.registry import Registry
 from mulcot.settings import Settings
 from mulcot.stages.base import Stage
 from mulcot.stages.dataset import DatasetStage
+from mulcot.stages.teacher import TeacherStage
 from mulcot.tasks.base import Task, tasks
 from mulcot.yamltree import KeyPath, Problem, Tree, expand, merge, parse_assignments, read_tree, redact
 
@@ -49,6 +50,8 @@ class Recipe(Settings):
     """What is asked of each example. Left out, it is the dataset's usual task."""
     dataset: SerializeAsAny[Annotated[Dataset, Plugin(datasets)]]
     """Where the examples come from."""
+    teacher: TeacherStage | None = None
+    """Who writes the first chains, and what they may cost."""
 
     def stage(self, name: str) -> Stage | None:
         """The settings of a stage; None where the recipe has no such section."""

@@ -115,6 +115,29 @@ class Rejected(Record):
     split: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rationale(Record):
+    """One accepted chain of one example."""
+
+    example_id: str
+    source: str
+    """Who wrote it: `teacher`, `imported`, `assistant`."""
+    stage: int
+    """1: found without knowing the label. 2: the label was given. 0: not told, for chains collected elsewhere."""
+    fields: Mapping[str, str]
+    """The chain in the task's order; `Prediction` is spelled as the label. Free of control tokens."""
+    prediction: str | None = None
+    """The label it ends with; can differ from the example's own, or be absent, only where chains were kept unchecked."""
+    attempts: int = 1
+    """Replies that this example took, over both stages."""
+    model: str = ""
+    """The model as its server names it."""
+    simulated: bool = False
+    """Written by a simulated teacher."""
+    usage: Json = field(default_factory=dict)
+    """Tokens of all its replies, `prompt` and `completion`; null where the server did not tell."""
+
+
 def content_id(*parts: str | None) -> str:
     """A stable id made of content alone: the same row gets the same id in any file, order or machine."""
     digest = hashlib.blake2b(digest_size=8)

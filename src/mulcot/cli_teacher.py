@@ -1,0 +1,109 @@
+"""`mulcot teacher ...`: what it will cost, how it went, reading and rating its chains, and a simulated one to try."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mulcot.errors import MulcotError, StageMissing
+
+if TYPE_CHECKING:
+    from mulcot.recipe import Loaded
+    from mulcot.rundir import StageFolder
+
+app = typer.Typer(help="What the teacher costs, how it went, and reading its chains.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RunPath = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
+
+
+@app.command()
+def estimate(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a YAML file.", metavar="RECIPE")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Overrides: key.path=value ...", metavar="KEY=VALUE")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what the teacher will cost. Runs the dataset stage if needed, and asks the teacher nothing."""
+    from mulcot.pipeline import METHODS, run
+    from mulcot.progress import Reporter
+    from mulcot.recipe import load_recipe
+    from mulcot.rundir import RunFolder
+    from mulcot.stages.base import Job
+
+    loaded = load_recipe(recipe, overrides)
+    chosen, stage = loaded.recipe, loaded.recipe.teacher
+    if stage is None:
+        raise MulcotError(f"{recipe} has no section teacher", hint="See docs/teacher.md.")
+    reporter = Reporter.auto()
+    run(loaded, reporter, last="dataset")
+    names, folder = METHODS[chosen.method], RunFolder(loaded.folder)
+    before = {"dataset": folder.stage(1 + names.index("dataset"), "dataset")}
+    own = folder.stage(1 + names.index("teacher"), "teacher")
+    job = Job(
+        folder=own, before=before, task=chosen.task, dataset=chosen.dataset, seed=chosen.seed, reporter=reporter
+    )
+    found = stage.estimate(job)
+    print(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(found.lines(stage.prices)))
+
+
+@app.command()
+def summary(folder: RunPath, as_json: AsJson = False) -> None:
+    """Show again how the teacher stage of a run went."""
+    from mulcot.teaching.summary import summary_lines
+
+    found = json.loads((_stage(folder, "teacher") / "summary.json").read_text("utf-8"))
+    print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(summary_lines(found)))
+
+
+@app.command()
+def review(
+    folder: RunPath,
+    out: Annotated[Path, typer.Option("--out", help="The HTML file to write.", metavar="FILE")],
+    number: Annotated[int, typer.Option(min=1, max=2000, help="How many examples to show.")] = 200,
+    seed: Annotated[int, typer.Option(help="Another seed, other examples.")] = 0,
+) -> None:
+    """Write a page to read chains beside their posts and to rate them; self-contained, works offline."""
+    from mulcot.media import Gallery, Store
+    from mulcot.pages.review import ReviewFolders, write_review
+    from mulcot.progress import Reporter
+
+    teacher, dataset = _stage(folder, "teacher"), _stage(folder, "dataset")
+    source = _recipe(folder).recipe.dataset
+    gallery = Gallery(source.picture_root(), Store(dataset / "pictures"), source.images_limit)
+    folders = ReviewFolders(name=folder.resolve().name, dataset=dataset.path, teacher=teacher.path)
+    shown = write_review(folders, gallery, out, number=number, seed=seed, reporter=Reporter.auto())
+    print(f"{shown} examples: {out}")
+
+
+@app.command()
+def ratings(
+    files: Annotated[list[Path], typer.Argument(help="Files that the review page saved.", metavar="FILE...")],
+    as_json: AsJson = False,
+) -> None:
+    """Summarise ratings by hand: means, counts, and how far several raters agree."""
+    from mulcot.teaching.ratings import read_ratings, summarise, summary_lines
+
+    found = summarise(read_ratings(files))
+    print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(summary_lines(found)))
+
+
+def _stage(folder: Path, name: str) -> StageFolder:
+    """A finished stage of a run."""
+    from mulcot.rundir import RunFolder
+
+    for stage in RunFolder(folder).stages():
+        if stage.path.name.partition("-")[2] == name:
+            stage.finished()
+            return stage
+    raise StageMissing(f"{folder} has no stage {name}", hint="Run it first: `mulcot run RECIPE`.")
+
+
+def _recipe(folder: Path) -> Loaded:
+    from mulcot.recipe import load_recipe
+
+    return load_recipe(folder / "recipe.yaml")

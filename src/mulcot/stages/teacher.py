@@ -1,0 +1,223 @@
+"""Stage 2, `teacher`: every training example gets a chain of reasoning, or a reason why it has none.
+
+    rationales.jsonl   one accepted chain per example, in the order of the dataset
+    failures.jsonl     every example without one, with the reason of each reply
+    summary.json       yields, attempts, confusion, tokens and money
+    pilot.json         how the random sample went that was asked first
+    unmatched.jsonl    imported chains only: rows that belong to no example
+    ledger.sqlite      every request and reply; survives a change of settings
+
+The first three are written from committed replies alone, so however often a run was interrupted, they are the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, SerializeAsAny, model_validator
+
+from mulcot.datasets.base import Dataset
+from mulcot.errors import DataError
+from mulcot.plugin import Plugin
+from mulcot.records import Json, Rationale
+from mulcot.rundir import atomic, write_json
+from mulcot.settings import volatile
+from mulcot.stages.base import Job, Stage
+from mulcot.tasks.base import Task
+from mulcot.teachers.base import Teacher, teachers
+from mulcot.teachers.client import Client
+from mulcot.teachers.connection import HttpTeacher
+from mulcot.teachers.images import Pictures
+from mulcot.teachers.imported import Imported
+from mulcot.teachers.ledger import Ledger
+from mulcot.teaching.budget import Budget, Prices, Purse, Spent, cost_of, shown_money
+from mulcot.teaching.campaign import Campaign
+from mulcot.teaching.cases import Cases, Known, Outcome
+from mulcot.teaching.controller import Retry
+from mulcot.teaching.duplicates import NearDuplicates
+from mulcot.teaching.estimate import Estimate, estimate, nothing_known
+from mulcot.teaching.examples import Examples
+from mulcot.teaching.filters import Filters
+from mulcot.teaching.imports import Chains
+from mulcot.teaching.pilot import Pilot, PilotResult
+from mulcot.teaching.results import Writer
+from mulcot.teaching.summary import summary_lines
+from mulcot.teaching.tally import Tally
+from mulcot.teaching.verdict import TOLD, UNTOLD, Judge, Preset
+
+LEDGER = "ledger.sqlite"
+
+
+class TeacherStage(Stage):
+    """Two stages of asking: first without the label, then, for what was not found, with it."""
+
+    name: ClassVar[str] = "teacher"
+    needs: ClassVar[tuple[str, ...]] = ("dataset",)
+    keeps: ClassVar[tuple[str, ...]] = (f"{LEDGER}*",)
+    bulky: ClassVar[tuple[str, ...]] = (LEDGER,)
+
+    backend: SerializeAsAny[Annotated[Teacher, Plugin(teachers)]]
+    """Who writes the chains."""
+    preset: Preset = "checked"
+    """`checked` keeps chains that are complete, end with the right label, give no hint away and pass the filters.
+    `published` keeps stage 2 as it comes, as the method's paper does, as long as every field is there."""
+    splits: tuple[Literal["train", "dev", "test"], ...] = Field(default=("train",), min_length=1)
+    """Whose examples get chains."""
+    retry: Retry = Retry()
+    """How often, and how, an example is asked about again."""
+    filters: Filters | None = None
+    """What a chain must satisfy besides; left out, all but `near_duplicates` for `checked` and none for `published`."""
+    pilot: Pilot | None = volatile(Pilot())
+    """A random sample that goes first; null asks about everything at once."""
+    budget: Budget = volatile(Budget())
+    """Where the stage stops; it goes on when this is raised."""
+    prices: Prices | None = volatile(None)
+    """What the provider charges; without it money is unknown."""
+    cache: Path | None = volatile(None)
+    """A file of replies that several runs share, such as `~/.cache/mulcot/replies.sqlite`."""
+
+    @model_validator(mode="after")
+    def _check_budget(self) -> TeacherStage:
+        if self.budget.money is not None and self.prices is None:
+            raise ValueError("budget.money needs teacher.prices: without them money is unknown")
+        return self
+
+    def sources(self) -> tuple[Path, ...]:
+        """The file of imported chains."""
+        return (self.backend.path,) if isinstance(self.backend, Imported) else ()
+
+    def problems(self, task: Task, dataset: Dataset) -> list[str]:
+        """A missing file, or a key that is not in the environment."""
+        problems = [f"{path} does not exist" for path in self.sources() if not path.is_file()]
+        variable = getattr(self.backend, "api_key_env", None)
+        if variable and not os.environ.get(variable, "").strip():
+            problems.append(f"the environment variable {variable} (backend.api_key_env) is not set")
+        return problems
+
+    def run(self, job: Job) -> Json:
+        """Asks what is not yet known, then writes the files."""
+        examples = Examples(job.before["dataset"] / "examples.jsonl", self.splits)
+        if next(examples(), None) is None:
+            raise DataError(f"there is no example in {', '.join(self.splits)}", hint="See teacher.splits.")
+        if isinstance(self.backend, Imported):
+            return self._import(self.backend, job, examples)
+        with ExitStack() as stack:
+            ledger = stack.enter_context(Ledger(job.folder / LEDGER))
+            cache = None if self.cache is None else stack.enter_context(Ledger(self.cache.expanduser()))
+            pictures = stack.enter_context(Pictures(job.gallery(), self.backend.image_settings()))
+            cases = self._cases(job.task, pictures)
+            known = Client(self.backend, ledger).known
+            purse = Purse(self.budget, self.prices, Spent.before(ledger.totals()))
+            campaign = Campaign(cases, examples, purse, job.reporter)
+            campaign.survey(known)
+            if campaign.open:
+                asyncio.run(campaign.run(self.backend, ledger, cache, self.pilot, job.seed, _Gate(job)))
+            writer = self._writer("teacher", cases.judge, campaign.unanswered)
+            tally = self._write(job, (cases.recall(example, known) for example in examples()), writer)
+            return self._summarise(job, tally, self._spent(ledger))
+
+    def estimate(self, job: Job) -> Estimate:
+        """What is still to be paid, after the dataset stage and before, during or after this one."""
+        examples = Examples(job.before["dataset"] / "examples.jsonl", self.splits)
+        with ExitStack() as stack:
+            pictures = stack.enter_context(Pictures(job.gallery(), self.backend.image_settings()))
+            known: Known = nothing_known
+            if (job.folder / LEDGER).exists():
+                ledger = stack.enter_context(Ledger(job.folder / LEDGER, read_only=True))
+                known = Client(self.backend, ledger).known
+            size = self.backend.image_settings().size
+            return estimate(self._cases(job.task, pictures), examples(), known, self.prices, size)
+
+    def _cases(self, task: Task, pictures: Pictures) -> Cases:
+        structured = isinstance(self.backend, HttpTeacher) and self.backend.structured != "off"
+        start = self.backend.start_sampling()
+        return Cases(self._judge(task), self.retry, start, pictures, structured=structured)
+
+    def _judge(self, task: Task) -> Judge:
+        return Judge(task, self.preset, self.filters)
+
+    def _writer(self, source: str, judge: Judge, unanswered: dict[str, str] | None = None) -> Writer:
+        threshold = judge.filters.near_duplicates
+        duplicates = None if threshold is None else NearDuplicates(threshold)
+        return Writer(source, self.backend.simulated, duplicates, unanswered)
+
+    def _import(self, backend: Imported, job: Job, examples: Examples) -> Json:
+        judge = self._judge(job.task)
+        with Chains(backend) as chains:
+            outcomes = (chains.outcome(example, judge) for example in examples())
+            tally = self._write(job, outcomes, self._writer("imported", judge))
+            unmatched = 0
+            with atomic(job.folder / "unmatched.jsonl") as file:
+                for rejected in chains.unused():
+                    file.write(rejected.to_line().encode("utf-8", "backslashreplace"))
+                    unmatched += 1
+            rows = {"chains": chains.count + len(chains.rejected), "unmatched": unmatched}
+        return self._summarise(job, tally, {}) | rows
+
+    def _write(self, job: Job, outcomes: Iterable[Outcome], writer: Writer) -> Tally:
+        tally = Tally()
+        with (
+            atomic(job.folder / "rationales.jsonl") as rationales,
+            atomic(job.folder / "failures.jsonl") as failures,
+            job.reporter.bar("teacher: writing", unit="examples") as bar,
+        ):
+            for outcome, record in writer.finish(outcomes):
+                file = rationales if isinstance(record, Rationale) else failures
+                file.write(record.to_line().encode("utf-8", "backslashreplace"))
+                tally.add(outcome, record)
+                bar.advance()
+        return tally
+
+    def _spent(self, ledger: Ledger) -> Json:
+        """Everything ever asked in this folder, under whatever settings."""
+        totals = ledger.totals()
+        spent = Spent.before(totals)
+        money = cost_of(spent, self.prices)
+        return {
+            "requests": totals.replies,
+            "from_cache": totals.from_cache,
+            "failed_tries": ledger.failures(),
+            "prompt": totals.prompt_tokens,
+            "completion": totals.completion_tokens,
+            "cached": totals.cached_tokens,
+            "unknown_usage": totals.unknown_usage,
+            "money": money,
+            "currency": None if self.prices is None else self.prices.currency,
+            "shown": shown_money(money, self.prices, at_least=bool(totals.unknown_usage)),
+        }
+
+    def _summarise(self, job: Job, tally: Tally, spent: Json) -> Json:
+        limits = {UNTOLD: self.retry.stage1_attempts, TOLD: self.retry.stage2_attempts}
+        backend = self.backend
+        head: Json = {
+            "teacher": backend.title,
+            "backend": backend.name,
+            "simulated": backend.simulated,
+            "preset": self.preset,
+        }
+        summary = head | tally.to_json(limits) | {"spent": spent}
+        write_json(job.folder / "summary.json", summary)
+        for line in summary_lines(summary):
+            job.reporter.say(line)
+        counts = {"examples": tally.examples, **summary["accepted"], "failed": summary["failed"]}
+        return counts | ({"replies": spent["requests"], "money": spent["shown"]} if spent else {})
+
+
+class _Gate:
+    """Shows how the pilot went, and stops there if it failed."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def __call__(self, result: PilotResult) -> None:
+        write_json(self.job.folder / "pilot.json", result.to_json())
+        if not result.passed:
+            raise result.error()
+        if result.confusion.accuracy is not None:
+            found = f"{result.confusion.right} of {result.confusion.total} labels found"
+            self.job.reporter.say(f"teacher: pilot passed, {found} ({result.confusion.accuracy:.0%})")

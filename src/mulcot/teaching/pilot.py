@@ -1,0 +1,120 @@
+"""The pilot gate: a random sample is asked first, and below a threshold nothing more is spent.
+
+A teacher that sees no picture, a wrong prompt or a wrong label file all show here, for the price of fifty replies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pydantic import Field
+
+from mulcot.errors import TeacherError
+from mulcot.records import Json
+from mulcot.settings import Settings
+from mulcot.teaching.cases import Outcome
+from mulcot.teaching.confusion import Confusion
+from mulcot.teaching.verdict import UNTOLD, Verdict
+
+SHOWN = 10
+EXCERPT = 400
+
+
+class Pilot(Settings):
+    """A random sample that goes first."""
+
+    size: int = Field(default=50, ge=1)
+    """How many examples."""
+    min_stage1_accuracy: float = Field(default=0.3, ge=0, le=1)
+    """The share of them whose label the teacher must find without being told; 0 only shows it."""
+
+
+@dataclass
+class PilotResult:
+    """How the sample went."""
+
+    settings: Pilot
+    confusion: Confusion = field(default_factory=Confusion)
+    failures: list[Outcome] = field(default_factory=list)
+    unanswered: int = 0
+
+    @classmethod
+    def of(cls, settings: Pilot, outcomes: Iterable[Outcome]) -> PilotResult:
+        """Counts the last reply of stage 1 of every example; what got no reply says nothing about the teacher."""
+        result = cls(settings)
+        for outcome in outcomes:
+            first = [trial for trial in outcome.trials if trial.ask.stage == UNTOLD]
+            if not first or outcome.example.label is None:
+                result.unanswered += 1
+                continue
+            result.confusion.add(outcome.example.label, first[-1].judgement.prediction)
+            if first[-1].judgement.prediction != outcome.example.label:
+                result.failures.append(outcome)
+        return result
+
+    @property
+    def passed(self) -> bool:
+        """Whether the rest may be asked. Without a single reply there is nothing to judge."""
+        accuracy = self.confusion.accuracy
+        return accuracy is None or accuracy >= self.settings.min_stage1_accuracy
+
+    def to_json(self) -> Json:
+        """Everything that `pilot.json` shows."""
+        return {
+            "passed": self.passed,
+            "size": self.confusion.total,
+            "unanswered": self.unanswered,
+            "stage1_accuracy": self.confusion.accuracy,
+            "min_stage1_accuracy": self.settings.min_stage1_accuracy,
+            "confusion": self.confusion.to_json(),
+            "failures": [_failure(outcome) for outcome in self.failures[:SHOWN]],
+        }
+
+    def error(self) -> TeacherError:
+        """Why the run stops here, with the confusion matrix and ten failures."""
+        accuracy, wanted = self.confusion.accuracy or 0.0, self.settings.min_stage1_accuracy
+        lines = [
+            f"the pilot found {self.confusion.right} of {self.confusion.total} labels ({accuracy:.0%}); "
+            f"{wanted:.0%} are wanted before the rest is paid for",
+            "",
+            *self.confusion.lines(),
+            "",
+        ]
+        for number, outcome in enumerate(self.failures[:SHOWN], start=1):
+            lines += _shown(number, _failure(outcome))
+        hint = (
+            "Check the model, the prompt, the labels and the pictures; pilot.json holds this too. "
+            "Lower teacher.pilot.min_stage1_accuracy only if this is what you expect."
+        )
+        return TeacherError("\n".join(lines), hint=hint)
+
+
+def _failure(outcome: Outcome) -> Json:
+    last = [trial for trial in outcome.trials if trial.ask.stage == UNTOLD][-1]
+    example = outcome.example
+    return {
+        "example_id": example.id,
+        "text": example.text[:EXCERPT],
+        **({"aspect": example.aspect} if example.aspect else {}),
+        "label": example.label,
+        "prediction": last.judgement.prediction,
+        "verdict": str(last.verdict),
+        "detail": last.judgement.detail,
+        "reply": last.reply.text[:EXCERPT],
+    }
+
+
+def _shown(number: int, failure: Json) -> list[str]:
+    got = failure["prediction"] or failure["verdict"]
+    about = f" [{failure['aspect']}]" if "aspect" in failure else ""
+    lines = [f"{number:>2}. {failure['label']}, got {got}: {_short(failure['text'])}{_short(about)}"]
+    if failure["verdict"] not in (Verdict.WRONG_LABEL, Verdict.COMPLETE):
+        lines.append(f"    {failure['verdict']}: {_short(failure['reply']) or 'no text'}")
+    return lines
+
+
+def _short(text: str) -> str:
+    """One harmless line for a terminal."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return line if len(line) <= 100 else line[:99] + "\u2026"

@@ -1,0 +1,6 @@
+"""The scripted teacher lives with the tests of `teaching`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "teaching"))
