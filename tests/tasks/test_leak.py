@@ -35,6 +35,7 @@ LETTERS = tuple("ABCD")
         ("This is consistent with the label.", "consistent with the label"),
         ("To justify the label, look at the smile.", "justify the label"),
         ("The annotators marked this as sad.", "annotators marked"),
+        ("The dataset\u2019s label differs.", "The dataset's label"),
         ("The answer key lists copper.", "answer key"),
     ],
 )

@@ -168,6 +168,7 @@ def test_a_reply_cut_anywhere_keeps_what_came_before(length: int) -> None:
         ("Prediction: neutral<|im_end|>", "neutral", ""),
         ("### Prediction\n\n**Negative**\n\nThere is nothing positive here.", "negative", ""),
         ("Prediction:\n```\nneutral\n```", "neutral", ""),
+        ("Prediction:\nMy verdict on this post\n\nneutral", "neutral", ""),
         ("Prediction: {neutral}", "neutral", ""),
         ("Prediction: `neutral`", "neutral", ""),
         ("Prediction: [neutral]", "neutral", ""),

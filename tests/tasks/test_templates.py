@@ -69,7 +69,7 @@ def test_every_problem_is_reported_with_its_line(tmp_path: Path) -> None:
 
 def test_a_task_with_bad_templates_cannot_be_made(tmp_path: Path) -> None:
     path = write(tmp_path, "post: nothing\nhint_ask: nothing\n")
-    with pytest.raises(ValidationError, match=r"templates: .*post: needs .*; .*hint_ask: needs"):
+    with pytest.raises(ValidationError, match=r"templates\n.*post: needs .*; .*hint_ask: needs"):
         Sentiment(templates=str(path))
     with pytest.raises(ValidationError, match="cannot be read"):
         Sentiment(templates=str(tmp_path / "absent.yaml"))

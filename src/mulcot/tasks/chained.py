@@ -7,9 +7,9 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from pydantic import model_validator
+from pydantic import field_validator
 
 from mulcot.errors import RecipeError
 from mulcot.records import Example
@@ -51,13 +51,16 @@ class ChainTask(Task):
     def answer_alone(self, reply: str, example: Example | None) -> str | None:
         """The label of a reply that is nothing but a label."""
 
-    @model_validator(mode="after")
-    def _check_templates(self) -> Self:
-        try:
-            _ = self.texts
-        except RecipeError as error:
-            raise ValueError("templates: " + "; ".join(error.problems)) from error
-        return self
+    @field_validator("templates")
+    @classmethod
+    def _check_templates(cls, value: str | None) -> str | None:
+        """Found here, problems of the file are reported together with those of the recipe."""
+        if value is not None:
+            try:
+                load_templates(Path(value), cls.built_in, cls.placeholders)
+            except RecipeError as error:
+                raise ValueError("; ".join(error.problems)) from error
+        return value
 
     @property
     def fields(self) -> tuple[str, ...]:
