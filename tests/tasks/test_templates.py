@@ -91,6 +91,13 @@ def test_the_fingerprint_follows_the_content_and_not_the_path(tmp_path: Path) ->
     assert len({same[0].fingerprint(), other.fingerprint(), Sentiment().fingerprint()}) == 3
 
 
+def test_a_file_edited_later_changes_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path, 'post: "Tweet: {text}"')
+    task = Sentiment(templates=str(path))
+    path.unlink()
+    assert task.prompt(POST, Purpose.CHAIN).post.startswith("Tweet: ")
+
+
 def test_the_example_in_the_docs_works() -> None:
     task = AspectSentiment(templates=str(DOCS / "templates" / "aspect_sentiment.yaml"))
     assert "Rome" in task.prompt(POST, Purpose.CHAIN).post

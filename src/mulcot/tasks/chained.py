@@ -7,9 +7,9 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from mulcot.errors import RecipeError
 from mulcot.records import Example
@@ -61,6 +61,12 @@ class ChainTask(Task):
             except RecipeError as error:
                 raise ValueError("; ".join(error.problems)) from error
         return value
+
+    @model_validator(mode="after")
+    def _keep_templates(self) -> Self:
+        """Reads the texts now, so that a file edited while a run lasts changes nothing."""
+        _ = self.texts
+        return self
 
     @property
     def fields(self) -> tuple[str, ...]:
