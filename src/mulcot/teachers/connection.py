@@ -41,8 +41,8 @@ class HttpTeacher(Teacher):
     """Honour the HTTP_PROXY, HTTPS_PROXY and NO_PROXY variables."""
 
     def width(self) -> int:
-        """More hands than requests in flight: some are always reading pictures or waiting for a commit."""
-        return self.concurrency + max(8, self.concurrency // 2)
+        """More hands than requests in flight: many are always waiting for a picture or for the disk."""
+        return 2 * self.concurrency + 8
 
     def start_sampling(self) -> Sampling:
         """The sampling of first attempts."""

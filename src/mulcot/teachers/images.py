@@ -62,7 +62,7 @@ class Pictures:
     """Prepares pictures in threads and keeps the last ones, within a fixed number of bytes."""
 
     def __init__(
-        self, gallery: Gallery, settings: ImageSettings, *, keep_bytes: int = 32 * 2**20, threads: int = 2
+        self, gallery: Gallery, settings: ImageSettings, *, keep_bytes: int = 32 * 2**20, threads: int = 4
     ) -> None:
         self.gallery = gallery
         self.settings = settings
