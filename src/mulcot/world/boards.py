@@ -18,7 +18,7 @@ from mulcot.world import board_painters as painters
 from mulcot.world.canvas import GRID, Canvas
 from mulcot.world.lessons import CELLS, FLAGS, HIGHEST, PLACES, THINGS
 from mulcot.world.scene import SHIFTS, STYLES, Look, random_look
-from mulcot.world.sight import GOOD, POOR, Axis, Pixels, approach, coarse, pixels
+from mulcot.world.sight import GOOD, Axis, Pixels, approach, coarse, pixels, resembles
 
 EMPTY = "nothing"
 
@@ -70,7 +70,7 @@ def random_board(rng: Random, kind: str) -> Board:
 
 
 def board_look(rng: Random, *, hard: bool = False) -> Look:
-    """A style and a place; boards are never mirrored, since left and right mean something on them."""
+    """A style that training shows (or any) and a place; never mirrored, since left and right mean something here."""
     return dataclasses.replace(random_look(rng, hard=hard), mirrored=False)
 
 
@@ -85,7 +85,7 @@ def see_board(image: Image.Image) -> Board | None:
     """The board of a picture, or None where it is none of ours."""
     target = pixels(image)
     boards, typical = _typical()
-    best, least = None, POOR
+    best, least = None, float("inf")
     for number in np.argsort(np.abs(typical - coarse(target)).mean(axis=(1, 2, 3)))[:4]:
         start = boards[number]
         axes = (*PLACES_AXES, *(_cell(n) for n in range(len(start.cells))))
@@ -94,7 +94,7 @@ def see_board(image: Image.Image) -> Board | None:
             best, least = board, distance
         if least < GOOD:
             break
-    return best
+    return best if resembles(target, least) else None
 
 
 def _painted(board: Board) -> Pixels:

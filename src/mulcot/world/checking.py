@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from mulcot.records import Record
-from mulcot.world.claims import ABSENT, NEGATION, Claim, about_scene
+from mulcot.world.claims import ABSENT, Claim, about_scene, is_denied
 from mulcot.world.scene import Scene
 from mulcot.world.terms import MOODS
 from mulcot.world.truth import Truth
@@ -131,7 +131,7 @@ def _about_post(sentence: str, truth: Truth) -> Iterator[Claim]:
     for match in re.finditer(r"\b(?:shows|only) an? (\w+)", sentence):
         yield from about_scene(match.group(1), truth.scene)
     for match in RELATION.finditer(sentence):
-        denied = bool(NEGATION.search(sentence[: match.start()]))
+        denied = is_denied(sentence, match.start())
         yield Claim("relation", match.group(), (RELATIONS[match.group(1)] == truth.relation) != denied)
     for match in WINNER.finditer(sentence):
         winner = "picture" if match.group(1) == "image" else match.group(1)
@@ -157,5 +157,5 @@ def _said_moods(sentence: str, default: str) -> Iterator[tuple[str, str, str]]:
     for match in AFTER_SIDE.finditer(BEFORE_SIDE.sub(" ", sentence)):
         if match.group(1):
             side = SIDES[match.group(1)]
-        elif not NEGATION.search(sentence[: match.start()]):
+        elif not is_denied(sentence, match.start()):
             yield side, match.group(2), f"{side}: {match.group(2)}"

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mulcot.world import vocabulary
-from mulcot.world.scene import Scene
+from mulcot.world.scene import KINDS, Scene
 
 NEGATION = re.compile(r"\b(?:no|not|never|without|isn't|aren't|neither)\b(?: \w+){0,2} *$")
 ABSENT = re.compile(r"\b(?:no|without an?) (?:picture|image|photo)\b")
@@ -54,9 +54,23 @@ def about_scene(sentence: str, scene: Scene | None) -> Iterator[Claim]:
     words, facts = _lexicon()
     for match in words.finditer(sentence):
         found = facts[match.group()]
-        denied = bool(NEGATION.search(sentence[: match.start()]))
+        denied = is_denied(sentence, match.start())
         holds = any(fact.holds(scene) for fact in found) != denied
         yield Claim(found[0].about, match.group(), holds and scene is not None)
+        if " " in match.group():
+            yield from _named_kinds(match.group(), scene)
+
+
+def is_denied(sentence: str, place: int) -> bool:
+    """Whether a negation stands close before this place."""
+    return bool(NEGATION.search(sentence[max(0, place - 40) : place]))
+
+
+def _named_kinds(phrase: str, scene: Scene | None) -> Iterator[Claim]:
+    """A phrase such as `happy dog` names the dog as well."""
+    for word in phrase.split():
+        if word in KINDS:
+            yield Claim("kind", phrase, scene is not None and scene.kind == word)
 
 
 def _count_holds(number: str, thing: str, scene: Scene | None) -> bool:

@@ -17,6 +17,7 @@ from mulcot.world.boards import Board, board_look, see_board
 from mulcot.world.lessons import SUBJECTS, Subject
 from mulcot.world.posts import SHARES, part_of
 from mulcot.world.questions import LESSONS, Question
+from mulcot.world.vocabulary import HARD_STYLES
 
 LETTERS = "ABCDE"
 
@@ -97,9 +98,12 @@ def science_truth_with(
 
 
 def _dressed(rng: Random, board: Board, challenge: str) -> Board:
-    look = board_look(rng, hard=challenge == "style")
-    grain = rng.randrange(1, 2**31) if challenge == "noise" else 0
-    return dataclasses.replace(board, look=dataclasses.replace(look, grain=grain))
+    look = board_look(rng)
+    if challenge == "style":
+        look = dataclasses.replace(look, style=rng.choice(HARD_STYLES).name)
+    elif challenge == "noise":
+        look = dataclasses.replace(look, grain=rng.randrange(1, 2**31))
+    return dataclasses.replace(board, look=look)
 
 
 def _part(question: Question) -> int:

@@ -32,7 +32,7 @@ COARSE = 7
 CAP = 90
 """A pixel's difference counts up to this much, so that scratches and words cannot outweigh the rest."""
 GOOD, POOR = 7.0, 20.0
-"""Mean difference below which the first answer is taken, and above which none is given."""
+"""Mean difference below which the first answer is taken, and above which none is given in any case."""
 STARTS = 6
 
 
@@ -45,13 +45,19 @@ class Sight(NamedTuple):
 
 def see(image: Image.Image) -> Scene | None:
     """The scene of a picture, or None where it is none of ours. Sizes, JPEG and noise are forgiven."""
-    found = look(image)
-    return found.scene if found is not None and found.distance < POOR else None
-
-
-def look(image: Image.Image) -> Sight | None:
-    """The nearest scene with its distance."""
     target = pixels(image)
+    found = nearest(target)
+    return found.scene if resembles(target, found.distance) else None
+
+
+def resembles(target: Pixels, distance: float) -> bool:
+    """Whether so near a guess is the picture itself: much nearer than an even surface of its mean colour would be."""
+    even = np.broadcast_to(target.mean(axis=(0, 1)).astype(np.int16), target.shape)
+    return distance < min(POOR, difference(target, even) / 2)
+
+
+def nearest(target: Pixels) -> Sight:
+    """The nearest scene with its distance."""
     best: Sight | None = None
     for start in _starts(target):
         found = Sight(*approach(target, start, AXES, _painted, CHECKS))
@@ -62,6 +68,7 @@ def look(image: Image.Image) -> Sight | None:
         best = found if best is None else min(best, found, key=_distance)
         if best.distance < GOOD:
             break
+    assert best is not None
     return best
 
 

@@ -40,9 +40,10 @@ def hear(text: str) -> tuple[Clause, ...]:
     text = _plain(text)
     grammar = _grammar()
     found = list(grammar.statement.finditer(text))
+    ends = [match.start() for match in found[1:]] + [len(text)]
     clauses = []
-    for match, following in zip(found, [*found[1:], None], strict=True):
-        rest = text[match.end() : following.start() if following else None]
+    for match, end in zip(found, ends[: len(found)], strict=True):
+        rest = text[match.end() : end]
         said = grammar.said[match.group()]
         mark = grammar.mark.search(rest)
         if mark:

@@ -52,7 +52,7 @@ KINDS = (
     ),
     Kind(
         name="flower",
-        topics=("my flower", "the garden", "our roses"),
+        topics=("my flower", "the garden", "our rose"),
         main=(
             Detail("blooming", "positive", "blooming flower", ("blooming", "in bloom", "blossoming")),
             Detail("thriving", "positive", "thriving flower", ("thriving", "lush")),
