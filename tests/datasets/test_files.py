@@ -227,6 +227,19 @@ def test_a_folder_with_a_file_for_each_split(tmp_path: Path, collect: Any) -> No
     ]  # fmt: skip
 
 
+def test_a_row_that_cannot_be_read_keeps_the_split_of_its_file(tmp_path: Path, collect: Any) -> None:
+    write(tmp_path / "train.jsonl", [{"text": "a"}])
+    (tmp_path / "val.jsonl").write_text('{"text": "b"}\n{broken\n{"text": ""}\n')
+    outcome = collect(files(tmp_path))
+    assert [(row.source, row.split) for row in outcome.rejected] == [("val.jsonl:2", "dev"), ("val.jsonl:3", "dev")]
+
+
+@pytest.mark.parametrize("written", ["Train", " train ", "TRAINING"])
+def test_splits_are_known_in_any_case(tmp_path: Path, collect: Any, written: str) -> None:
+    path = write(tmp_path / "x.jsonl", [{"text": f"{number}", "split": written} for number in range(9)])
+    assert {e.split for e in collect(files(path)).examples} == {"train"}
+
+
 def test_patterns_say_which_files_belong_to_which_split(tmp_path: Path, collect: Any) -> None:
     for name in ("2023/jan", "2023/feb", "2024/jan"):
         write(tmp_path / f"{name}.jsonl", [{"text": name}])

@@ -69,6 +69,16 @@ def test_quotes_are_characters_like_any_other(tmp_path: Path, collect: Any) -> N
     assert texts == ['"Rail is late', 'says " "Bob"']
 
 
+def test_every_slot_is_filled(tmp_path: Path, collect: Any) -> None:
+    outcome = collect(Twitter(root=folder(tmp_path, tsv("1\t1\t1.jpg\t$T$ , oh $T$\tAnna"))))
+    assert train_of(outcome)[0][0] == "Anna , oh Anna"
+
+
+def test_a_file_without_a_header_loses_no_row(tmp_path: Path, collect: Any) -> None:
+    outcome = collect(Twitter(root=folder(tmp_path, f"{GOOD}\n2\t0\t2.jpg\tmeets $T$\tBob\n")))
+    assert [aspect for _, aspect, _ in train_of(outcome)] == ["Anna", "Bob"]
+
+
 def test_a_target_that_looks_like_a_slot_is_filled_in_once(tmp_path: Path, collect: Any) -> None:
     outcome = collect(Twitter(root=folder(tmp_path, tsv("1\t1\t1.jpg\tbuy $T$ now\t$T$ $T$"))))
     assert train_of(outcome)[0][0] == "buy $T$ $T$ now"

@@ -111,7 +111,7 @@ class Mapper:
             id=(scalar(cells.get("id"), "id") or "").strip(),
             split=split or _split(cells),
             text=text(cells, "text"),
-            images=self._images(cells.get("image")),
+            images=self._images(cells.get("image"), values.get("image_of")),
             aspect=optional_text(cells, "aspect"),
             context=optional_text(cells, "context"),
             choices=_choices(cells),
@@ -121,9 +121,12 @@ class Mapper:
             meta={key: value for key in self._meta if (value := scalar(values.get(key), key))},
         )
 
-    def _images(self, value: Any) -> tuple[ImageRef, ...]:
+    def _images(self, value: Any, owners: Any) -> tuple[ImageRef, ...]:
+        """The pictures; `owners` lists the letter of the choice that each belongs to, as our own exports do."""
         several = value if isinstance(value, list | tuple) else [value]
-        found = (picture(item, self._store) for item in several)
+        if not isinstance(owners, list) or len(owners) != len(several):
+            owners = [""] * len(several)
+        found = (picture(item, self._store, str(of or "")) for item, of in zip(several, owners, strict=True))
         return tuple(ref for ref in found if ref is not None)
 
 
