@@ -198,6 +198,16 @@ def test_a_damaged_middle_is_broken_or_opens(kind):
         assert error.reason == "broken_image"
 
 
+def test_a_webp_without_a_picture_is_broken():
+    data = saved(plain(), "WEBP")
+    assert reason_of(data[:12] + b"JUNK" + data[16:]) == "broken_image"
+
+
+@pytest.mark.parametrize("start", [b"\xff\xd8", b"\x89PN", b"GIF", b"RI", b"RIFF", b"RIFF1234", b"RIFF1234WE"])
+def test_of_a_few_bytes_the_format_is_guessed(start):
+    assert reason_of(start) == "truncated_image"
+
+
 def bombs() -> dict[str, bytes]:
     small = {kind: saved(plain(size=(64, 64)), kind) for kind in ("JPEG", "GIF", "BMP", "WEBP")}
     at = small["JPEG"].index(b"\xff\xc0") + 5
@@ -530,6 +540,17 @@ def test_a_temporary_store_is_deleted():
         path = store.path(store.put(b"x", ".png"))
         assert path.exists()
     assert not path.exists()
+
+
+# The docs
+
+
+def test_the_docs_explain_every_reason():
+    folder = Path(mulcot.media.gallery.__file__).parent
+    source = "".join(path.read_text("utf-8") for path in folder.glob("*.py"))
+    raised = set(re.findall(r'MediaError\(\s*"([a-z_]+)"', source)) | {"truncated_image", "broken_image"}
+    docs = (Path(__file__).parent.parent / "docs" / "hostile-input.md").read_text("utf-8").split("## Texts")[0]
+    assert set(re.findall(r"(?m)^\| `([a-z_]+)` \|", docs)) == raised
 
 
 # Real data

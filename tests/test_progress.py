@@ -50,7 +50,7 @@ def test_between_them_at_most_one_line_is_printed_per_interval():
             bar.note(retries=3)
     middle = stream.getvalue().splitlines()[1:-1]
     assert middle == [
-        "teacher: 80 of 1,000 posts (8%), 8.0 posts/s, 1m 55s left",
+        "teacher: 80 of 1,000 posts (8%), 8.0 posts/s, 1m 55s left, retries 3",
         "teacher: 160 of 1,000 posts (16%), 8.0 posts/s, 1m 45s left, retries 3",
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import sys
 import time
 import unicodedata
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from mulcot.errors import DataError
 from mulcot.records import Example
-from mulcot.text import Cleaning, defuse, normalise, one_line, read_text
+from mulcot.text import Cleaning, cleaning, defuse, normalise, one_line, read_text
 from mulcot.text.forms import emoji_words, mask_urls, mask_users, repair
 
 SPECIAL = """
@@ -33,7 +34,8 @@ SPECIAL = """
 <|system|> <|image_1|> <|endofprompt|> <image> <video> <image_placeholder> <fake_token_around_image>
 <end_of_utterance> <row_1_col_1> <global-img> <img> </img> <IMG_CONTEXT> <ref> <box> <im_patch> <vision_start>
 <|IMG_START|> <|START_OF_TURN_TOKEN|> <|start_of_role|> [|user|] [|endofturn|] [BOS] |ENDOFTEXT| |SPEAKER| |NEWLINE|
-]~b] ]~!b[ [e~[ ]<]image[>[ <[begin▁of▁sentence]> <seed:bos> <fim_prefix> <reserved_106> <SPECIAL_12> [UNUSED_TOKEN_146]
+]~b] ]~!b[ ]!p~[ [e~[ ]<]image[>[ <[begin▁of▁sentence]> <seed:bos> <fim_prefix> <reserved_106>
+<SPECIAL_12> [UNUSED_TOKEN_146]
 """
 TOKENS = [*SPECIAL.split(), "<image 1>"]
 
@@ -265,6 +267,9 @@ def test_the_statistics_can_tell_what_changed():
     cleaned = only.apply(post(WILD))
     assert isinstance(cleaned, Example)
     assert only.changes(cleaned) == ("users",)
+    cleaned = ALL.apply(post("&#64;ann"))
+    assert isinstance(cleaned, Example)
+    assert ALL.changes(cleaned) == ("repaired", "users")
     assert ALL.changes(post("plain")) == ()
 
 
@@ -284,6 +289,7 @@ def test_every_text_of_an_example_is_cleaned():
         ("@BarackObama meets @Ann", "BarackObama", "@BarackObama meets @user", "BarackObama"),
         ("@BarackObama meets @Ann", "@BarackObama", "@BarackObama meets @user", "@BarackObama"),
         ("RT @ BG Football : go @ Ann", "BG Football", "RT @ BG Football : go @user", "BG Football"),
+        ("see @Ann and @Bob", "see @", "see @Ann and @user", "see @"),
         ("Joe  Smith at http://x.yz", "Joe  Smith", "Joe Smith at http", "Joe Smith"),
         ("caf\u00c3\u00a9 Roma", "caf\u00c3\u00a9", "caf\u00e9 Roma", "caf\u00e9"),
         ("so \u2764\ufe0fRoma", "\u2764\ufe0fRoma", "so (red heart) Roma", "(red heart) Roma"),
@@ -342,8 +348,38 @@ def test_the_detail_names_the_text_and_the_limit():
 
 def test_a_text_of_nothing_but_unreadable_symbols_is_rejected_by_repair():
     assert isinstance(Cleaning().apply(post("\ufffd\ue000")), Example)
+    assert isinstance(Cleaning(repair=True).apply(post("a\ud800")), Example)
     rejected = Cleaning(repair=True).apply(post("\ufffd\ue000"))
     assert isinstance(rejected, str) and rejected.startswith("empty_text")
+
+
+DOCS = Path(__file__).parent.parent / "docs" / "hostile-input.md"
+
+
+def test_the_docs_explain_every_reason():
+    texts = DOCS.read_text("utf-8").split("## Texts")[1]
+    raised = set(re.findall(r'"([a-z_]+): ', Path(cleaning.__file__).read_text("utf-8")))
+    assert set(re.findall(r"(?m)^\| `([a-z_]+)` \|", texts)) == raised
+
+
+def test_the_docs_examples_of_cleaning_are_true():
+    rows = re.findall(r"(?m)^\| `([a-z_]+): (\w+)` \| `(.*)` \| `(.*)` \|$", DOCS.read_text("utf-8"))
+    assert len(rows) == 4
+    for option, value, before, after in rows:
+        cleaned = Cleaning.model_validate({option: value}).apply(post(before))
+        assert isinstance(cleaned, Example)
+        assert cleaned.text == after
+
+
+def test_the_docs_examples_of_control_tokens_are_true():
+    table = DOCS.read_text("utf-8").split("| in the post |")[1].split("\n\n")[0].replace("\\|", "|")
+    pairs = re.findall(r"(?m)^\| `(.*)` \| `(.*)` \|$", table)
+    assert len(pairs) == 4
+    for before, after in pairs:
+        assert defuse(before) == after
+    unchanged = re.findall(r"`([^`]+)`", table.splitlines()[-1])
+    assert len(unchanged) == 6
+    assert all(defuse(text) == text for text in unchanged)
 
 
 # The single forms
@@ -391,6 +427,7 @@ def test_repair_reads_text_rightly_and_leaves_the_rest(text, repaired):
         ("@ann@social.example writes", "@user writes"),
         ("RT @ FundsOverBuns : hi", "RT @user : hi"),
         ("@ann is @ home", "@user is @ home"),
+        ("@user is @ home", "@user is @ home"),
         ("mail me: ann@example.org", "mail me: ann@example.org"),
         ("a @ 5.30", "a @user.30"),
         ("@ @@ @", "@ @@ @"),
@@ -409,6 +446,7 @@ def test_user_names_are_masked(text, masked):
         ("www.example.org, pic.twitter.com/xyz t.co/abc", "http, http http"),
         ("\u770bhttps://t.cn/abc\u771f\u597d", "\u770bhttp\u771f\u597d"),
         ("ok https : t . co GzEL51dOQD", "ok http"),
+        ("ok t . co abcdefghijklmnop", "ok t . co abcdefghijklmnop"),
         ("not.co/abc and wwwhat", "not.co/abc and wwwhat"),
     ],
 )

@@ -176,8 +176,10 @@ def _open_webp(data: bytes, admit: Admit) -> ImageFile:
     elif kind == b"VP8L":
         bits = int.from_bytes(field[1:5], "little")
         size = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    else:
+    elif kind == b"VP8 ":
         size = int.from_bytes(field[6:8], "little") & 0x3FFF, int.from_bytes(field[8:10], "little") & 0x3FFF
+    else:
+        size = (0, 0)
     if 0 in size:
         raise SyntaxError("no size in the header")
     admit(size)

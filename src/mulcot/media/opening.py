@@ -116,7 +116,6 @@ def decode(data: bytes, limits: ImageLimits, name: str) -> Image.Image:
         raise _unknown(data, name)
     try:
         image = known.open(data, lambda size: _admit(size, limits, name))
-        _admit(image.size, limits, name)
         image.load()
     except DECODER_ERRORS as error:
         early = known.ends_early(data)
@@ -129,8 +128,6 @@ def _admit(size: Size, limits: ImageLimits, name: str) -> None:
     """Raises for a size outside the limits."""
     long, short = max(size), min(size)
     what = f"{name} is {size[0]} x {size[1]}"
-    if short <= 0:
-        raise MediaError("broken_image", what)
     if long * short > limits.max_pixels:
         raise MediaError("too_many_pixels", f"{what} = {long * short:,} pixels, allowed {limits.max_pixels:,}")
     if long > limits.max_side:

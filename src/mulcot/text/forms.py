@@ -91,11 +91,11 @@ def repair(text: str) -> str:
 def _replace(pattern: re.Pattern[str], word: str, text: str, keep: str) -> str:
     if not keep or keep not in text:
         return pattern.sub(word, text)
-    kept = [found.span() for found in re.finditer(re.escape(keep), text)]
+    reach = len(keep) - 1
 
     def choose(match: re.Match[str]) -> str:
-        start, end = match.span()
-        return match[0] if any(first < end and start < last for first, last in kept) else word
+        overlaps = text.find(keep, max(match.start() - reach, 0), match.end() + reach) >= 0
+        return match[0] if overlaps else word
 
     return pattern.sub(choose, text)
 
