@@ -129,4 +129,4 @@ def test_a_file_that_is_no_recipe_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(bytes(range(256)))
     assert problems(tmp_path / "binary.yaml")
     (tmp_path / "large.yaml").write_bytes(b"a: 1\n" * 300_000)
-    assert "at most" in problems(tmp_path / "large.yaml")[0]
+    assert "more than" in problems(tmp_path / "large.yaml")[0]

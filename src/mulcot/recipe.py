@@ -138,7 +138,7 @@ def _explain(errors: list[ErrorDetails], root: type[Settings], tree: Tree) -> li
         text = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
         if error["type"] == "extra_forbidden":
             cls = _class_at(root, error["loc"][:-1])
-            known = sorted(cls.model_fields) if cls else []
+            known = sorted(info.alias or name for name, info in cls.model_fields.items()) if cls else []
             text = f"unknown key. {suggest(str(path[-1]), known)}".rstrip()
         elif error["type"] == "missing":
             text = "is missing"

@@ -55,11 +55,14 @@ class Tree:
 def read_tree(path: Path) -> Tree:
     """Reads a YAML mapping from a stranger's file."""
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise RecipeError(str(path), [f"cannot be read: {error.strerror or error}"]) from None
+        if path.exists() and not path.is_file():  # a pipe would wait for ever
+            raise RecipeError(str(path), ["is not a file"])
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise RecipeError(str(path), [f"cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
     if len(raw) > MAX_BYTES:
-        raise RecipeError(str(path), [f"is {len(raw)} bytes long; a recipe has at most {MAX_BYTES}"])
+        raise RecipeError(str(path), [f"has more than {MAX_BYTES} bytes"])
     return parse_tree(raw, str(path))
 
 
