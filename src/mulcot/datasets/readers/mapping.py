@@ -15,12 +15,15 @@ from mulcot.errors import DataError
 from mulcot.media import Store
 from mulcot.records import SPLITS, Example, ImageRef, Rejected
 from mulcot.settings import Settings
+from mulcot.tasks.letters import LETTERS
 
 SPLIT_NAMES = {
     "train": "train", "training": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev",
     "test": "test", "testing": "test", "hard": "hard",
 }  # fmt: skip
 """What others call the splits; `hard` is a second test set, reported beside the first."""
+
+OWNERS = {"None", "", *LETTERS}
 
 SPLIT_ORDER = (*SPLITS, "hard")
 
@@ -124,9 +127,11 @@ class Mapper:
     def _images(self, value: Any, owners: Any) -> tuple[ImageRef, ...]:
         """The pictures; `owners` lists the letter of the choice that each belongs to, as our own exports do."""
         several = value if isinstance(value, list | tuple) else [value]
-        if not isinstance(owners, list) or len(owners) != len(several):
-            owners = [""] * len(several)
-        found = (picture(item, self._store, str(of or "")) for item, of in zip(several, owners, strict=True))
+        if owners is None or owners == []:
+            owners = [None] * len(several)
+        if not isinstance(owners, list) or len(owners) != len(several) or not set(map(str, owners)) <= OWNERS:
+            raise BadRow("bad_value", f"'image_of' must list a choice's letter or nothing for {len(several)} pictures")
+        found = (picture(item, self._store, of or "") for item, of in zip(several, owners, strict=True))
         return tuple(ref for ref in found if ref is not None)
 
 
