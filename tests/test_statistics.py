@@ -1,5 +1,6 @@
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,15 +57,55 @@ def test_leakage_is_counted_in_rows_of_the_later_split_by_text_by_picture_and_by
     assert found.leakage == {"train/test": {"text": 2, "image": 2, "both": 1}}
 
 
-def test_duplicates_tell_repeated_texts_from_repeated_posts() -> None:
-    found = census(post("train", "a b", picture="p"), post("train", "A b", picture="p"), post("train", "a b"))
-    assert found.splits["train"].duplicates == {"text": 2, "post": 1}
+def pictured(split: str, text: str, *pictures: str) -> Example:
+    refs = tuple(ImageRef(path=f"{name}.png", sha256=name.encode().hex().ljust(64, "0")) for name in pictures)
+    return Example(id="x", split=split, text=text, label="positive", images=refs)
+
+
+def test_a_row_with_two_leaked_pictures_is_one_leaked_row() -> None:
+    found = census(pictured("train", "a", "p", "q"), pictured("test", "b", "q", "p"), pictured("test", "c", "r", "q"))
+    assert found.leakage == {"train/test": {"text": 0, "image": 2, "both": 0}}
+
+
+def test_text_and_pictures_leak_together_only_from_one_and_the_same_row() -> None:
+    found = census(pictured("train", "a", "p"), pictured("train", "b", "q"), pictured("dev", "a", "q"))
+    assert found.leakage == {"train/dev": {"text": 1, "image": 1, "both": 0}}
+    assert census(post("train", "a"), post("dev", "a")).leakage["train/dev"] == {"text": 1, "image": 0, "both": 0}
+
+
+def test_duplicates_tell_repeated_texts_pictures_and_posts_apart() -> None:
+    found = census(
+        post("train", "a b", picture="p"),
+        post("train", "A b", picture="p"),
+        post("train", "a b"),
+        post("train", "c", picture="p"),
+    )
+    assert found.splits["train"].duplicates == {"text": 2, "image": 2, "post": 1, "contradicting": 0}
 
 
 def test_the_same_text_about_another_aspect_is_not_a_repeated_post() -> None:
     one = Example(id="1", split="train", text="a", aspect="x", label="positive")
-    two = Example(id="2", split="train", text="a", aspect="y", label="positive")
-    assert census(one, two).splits["train"].duplicates == {"text": 1, "post": 0}
+    two = Example(id="2", split="train", text="a", aspect="y", label="negative")
+    assert census(one, two).splits["train"].duplicates == {"text": 1, "image": 0, "post": 0, "contradicting": 0}
+
+
+def test_a_repeated_post_under_another_label_contradicts_and_one_without_label_does_not() -> None:
+    bare = Example(id="x", split="train", text="a")
+    found = census(post("train", "a"), post("train", "a"), post("train", "A", "negative"), bare)
+    assert found.splits["train"].duplicates == {"text": 3, "image": 0, "post": 3, "contradicting": 1}
+    assert "under another label: train 1" in messages(found, "warning")
+
+
+def test_words_are_counted_beside_characters() -> None:
+    words = census(post("train", "a b  c"), post("train", "d")).to_json()["splits"]["train"]["text_words"]
+    assert words == {"mean": 2.0, "median": 1, "p95": 3, "max": 3}
+
+
+def test_labels_that_belong_to_each_question_are_not_missed_in_a_split(tmp_path: Path) -> None:
+    counted = Census(Files(path=tmp_path), tasks.get("multiple_choice")())
+    for split in ("train", "dev", "test"):
+        counted.add(replace(pictured(split, split, split), label="A", choices=("one", "two")))
+    assert counted.statistics().findings() == []
 
 
 def test_rejections_are_counted_by_reason_and_a_few_are_shown() -> None:
@@ -82,17 +123,22 @@ def messages(found: Statistics, level: str) -> str:
 def test_findings_say_what_is_wrong() -> None:
     bad = Rejected(source="f:1", reason="bad_label", detail="d")
     assert "no usable example" in messages(census(bad), "error")
-    assert "2 rows (66.7 %) were rejected: bad_label 2" in messages(census(bad, bad, post("train", "a")), "error")
+    assert "rejected rows: 2 of 3 (66.7 %): bad_label 2" in messages(census(bad, bad, post("train", "a")), "error")
     found = messages(census(*[post("train", str(n)) for n in range(20)], post("test", "1")), "warning")
     assert "split dev is empty" in found
     assert "no row labelled neutral, negative" in found
     assert "100 % of train has one label" in found
-    assert "test from train 1 by text" in found
+    assert "known from another: train/test 1 by text" in found
+    assert "no example has a picture" in found
 
 
 def test_good_data_has_no_findings() -> None:
     labels = ("positive", "neutral", "negative")
-    rows = [post(split, f"{split} {n}", labels[n % 3]) for split in ("train", "dev", "test") for n in range(9)]
+    rows = [
+        post(split, f"{split} {n}", labels[n % 3], f"{split}{n}")
+        for split in ("train", "dev", "test")
+        for n in range(9)
+    ]
     assert census(*rows).findings() == []
 
 

@@ -18,12 +18,16 @@ from mulcot.tasks.base import Task
 from mulcot.text import normalise
 
 SHOWN_PER_REASON = 5
+NO_LABEL = "(none)"
+DIGEST = 8
+"""Bytes; among a million texts, two share a digest with a chance of one in 40 million."""
+
 Level = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths(Record):
-    """How long texts are, in characters."""
+    """How long texts are."""
 
     mean: float = 0.0
     median: int = 0
@@ -43,8 +47,12 @@ class SplitStatistics(Record):
     aspects: int
     """Examples with an aspect."""
     text_length: Lengths
+    """In characters."""
+    text_words: Lengths
+    """In words, as whitespace separates them."""
     duplicates: Json
-    """Rows that repeat an earlier row of the split: `text` after normalisation, `post` with pictures and aspect too."""
+    """Rows that repeat an earlier row of the split: its normalised `text`; its pictures (`image`); all of it but the
+    label (`post`), and of these, those with another label (`contradicting`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +73,12 @@ class Statistics(Record):
     splits: Mapping[str, SplitStatistics]
     rejected: Json
     leakage: Json
-    """For every pair of splits: how many rows of the second have a text, a picture, or both, that the first has."""
+    """For every pair of splits: rows of the second whose normalised text, one of whose pictures, or whose text together
+    with all its pictures stands in the first."""
     cleaning: Json = field(default_factory=dict)
     """Rows that each kind of cleaning changed."""
     expected_labels: tuple[str, ...] = ()
+    """The task's labels; empty where every example brings its own."""
 
     def to_json(self) -> Json:
         """The documented JSON."""
@@ -88,8 +98,8 @@ class Statistics(Record):
 
     def findings(self) -> list[Finding]:
         """Errors first, then warnings."""
-        found = [*_split_findings(self), *_rejection_findings(self), *_leakage_findings(self)]
-        return sorted(found, key=lambda finding: finding.level)
+        kinds = (_split_findings, _picture_findings, _rejection_findings, _duplicate_findings, _leakage_findings)
+        return sorted((found for kind in kinds for found in kind(self)), key=lambda finding: finding.level)
 
 
 class Census:
@@ -102,6 +112,8 @@ class Census:
         self._reasons: Counter[str] = Counter()
         self._shown: dict[str, list[Json]] = {}
         self._cleaning: Counter[str] = Counter()
+        self._labels = task.labels()
+        self._own_labels = False
 
     def add(self, record: Example | Rejected) -> None:
         """Counts one record."""
@@ -111,7 +123,10 @@ class Census:
             if len(shown) < SHOWN_PER_REASON:
                 shown.append({"source": record.source, "detail": record.detail})
             return
-        self._splits.setdefault(record.split, _Split()).add(record)
+        if record.split not in self._splits:
+            self._splits[record.split] = _Split()
+        self._splits[record.split].add(record)
+        self._own_labels = self._own_labels or self._task.labels(record) != self._labels
         if record.original is not None:
             self._cleaning.update(self._dataset.text.changes(record))
 
@@ -119,16 +134,15 @@ class Census:
         """What was counted so far."""
         known = [name for name in SPLITS if name in self._splits]
         names = known + sorted(set(self._splits) - set(known))
-        labels = self._task.labels()
         reasons = dict(self._reasons.most_common())
         return Statistics(
             dataset=self._dataset.name,
             task=self._task.name,
-            splits={name: self._splits[name].statistics(labels) for name in names},
+            splits={name: self._splits[name].statistics(self._labels) for name in names},
             rejected={"total": self._reasons.total(), "reasons": reasons, "examples": self._shown},
             leakage={f"{a}/{b}": _leakage(self._splits[a], self._splits[b]) for a, b in combinations(names, 2)},
             cleaning=dict(self._cleaning),
-            expected_labels=labels,
+            expected_labels=() if self._own_labels else self._labels,
         )
 
 
@@ -136,48 +150,65 @@ class _Split:
     """The counters of one split."""
 
     def __init__(self) -> None:
-        self.count = self.without_image = self.aspects = 0
+        self.count = self.without_image = self.aspects = self.contradicting = 0
         self.labels: Counter[str] = Counter()
-        self.lengths: Counter[int] = Counter()
-        self.texts: Counter[bytes] = Counter()
+        self.characters: Counter[int] = Counter()
+        self.words: Counter[int] = Counter()
         self.files: set[bytes] = set()
-        self.images: Counter[bytes] = Counter()
-        self.both: Counter[bytes] = Counter()
-        self.posts: Counter[bytes] = Counter()
+        self.pairs: Counter[bytes] = Counter()
+        """Rows by the digest of their text, followed by those of their pictures."""
+        self.posts: dict[bytes, str | None] = {}
+        """The first label of each distinct post; aspect, context and choices tell posts apart too."""
 
     def add(self, example: Example) -> None:
         self.count += 1
-        self.labels[example.label or ""] += 1
-        self.lengths[len(example.text)] += 1
+        self.labels[example.label or NO_LABEL] += 1
+        self.characters[len(example.text)] += 1
+        self.words[len(example.text.split())] += 1
         self.aspects += example.aspect is not None
-        text = _digest(normalise(example.text))
-        images = [bytes.fromhex(image.sha256[:16]) for image in example.images]
-        self.texts[text] += 1
-        self.images.update(set(images))
+        self.without_image += not example.images
         self.files.update(_digest(image.path) for image in example.images)
-        picture = b"".join(images)
-        if picture:
-            self.both[text + picture] += 1
-        else:
-            self.without_image += 1
+        pictures = sorted({bytes.fromhex(image.sha256[: 2 * DIGEST]) for image in example.images})
+        pair = _digest(normalise(example.text)) + b"".join(pictures)
+        self.pairs[pair] += 1
         rest = "\x1f".join((example.aspect or "", example.context or "", *example.choices))
-        self.posts[_digest(rest) + text + picture if rest else text + picture] += 1
+        first = self.posts.setdefault(_digest(rest) + pair if rest else pair, example.label)
+        self.contradicting += None not in (first, example.label) and first != example.label
 
     def statistics(self, order: tuple[str, ...]) -> SplitStatistics:
         names = [name for name in order if name in self.labels] + sorted(set(self.labels) - set(order))
+        galleries = {_gallery(pair) for pair in self.pairs} - {b""}
         return SplitStatistics(
             count=self.count,
-            labels={name or "(none)": self.labels[name] for name in names},
+            labels={name: self.labels[name] for name in names},
             images=len(self.files),
             without_image=self.without_image,
             aspects=self.aspects,
-            text_length=_lengths(self.lengths),
-            duplicates={"text": self.count - len(self.texts), "post": self.count - len(self.posts)},
+            text_length=_lengths(self.characters),
+            text_words=_lengths(self.words),
+            duplicates={
+                "text": self.count - len({_text(pair) for pair in self.pairs}),
+                "image": self.count - self.without_image - len(galleries),
+                "post": self.count - len(self.posts),
+                "contradicting": self.contradicting,
+            },
         )
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
+
+
+def _text(pair: bytes) -> bytes:
+    return pair[:DIGEST]
+
+
+def _gallery(pair: bytes) -> bytes:
+    return pair[DIGEST:]
+
+
+def _pictures(pair: bytes) -> list[bytes]:
+    return [pair[start : start + DIGEST] for start in range(DIGEST, len(pair), DIGEST)]
 
 
 def _lengths(counts: Counter[int]) -> Lengths:
@@ -199,19 +230,20 @@ def _at(counts: Counter[int], share: float) -> int:
 
 
 def _leakage(first: _Split, second: _Split) -> Json:
-    def rows(of: Counter[bytes], seen: Counter[bytes]) -> int:
-        return sum(number for digest, number in of.items() if digest in seen)
-
-    return {
-        "text": rows(second.texts, first.texts),
-        "image": rows(second.images, first.images),
-        "both": rows(second.both, first.both),
-    }
+    texts = {_text(pair) for pair in first.pairs}
+    pictures = {picture for pair in first.pairs for picture in _pictures(pair)}
+    rows = {"text": 0, "image": 0, "both": 0}
+    for pair, number in second.pairs.items():
+        rows["text"] += number * (_text(pair) in texts)
+        rows["image"] += number * any(picture in pictures for picture in _pictures(pair))
+        rows["both"] += number * (pair in first.pairs and _gallery(pair) != b"")
+    return rows
 
 
 def _split_json(split: SplitStatistics) -> Json:
     out = split.to_json()
-    out["text_length"] = {name: getattr(split.text_length, name) for name in ("mean", "median", "p95", "max")}
+    for key, lengths in (("text_length", split.text_length), ("text_words", split.text_words)):
+        out[key] = {name: getattr(lengths, name) for name in ("mean", "median", "p95", "max")}
     return out
 
 
@@ -228,17 +260,32 @@ def _split_findings(statistics: Statistics) -> Iterable[Finding]:
         if missing and name in SPLITS:
             advice = "Check the label mapping, or add rows; scores per class will be undefined."
             yield _finding("warning", f"split {name} has no row labelled {', '.join(missing)}", advice)
-        if "(none)" in split.labels and name != "test":
+        if NO_LABEL in split.labels and name != "test":
             advice = "Rows without a label can be predicted but not learned from."
-            yield _finding("warning", f"split {name} has {split.labels['(none)']} rows without a label", advice)
+            yield _finding("warning", f"rows of {name} without a label: {split.labels[NO_LABEL]}", advice)
         largest = max(split.labels.values(), default=0)
         if name == "train" and len(statistics.expected_labels) > 1 and largest > 0.9 * split.count:
             advice = "Report macro F1 beside accuracy; always answering the largest class scores as much."
             yield _finding("warning", f"{100 * largest / split.count:.0f} % of train has one label", advice)
-    repeated = [f"{name} {split.duplicates['post']}" for name, split in splits.items() if split.duplicates["post"]]
-    if repeated:
+
+
+def _duplicate_findings(statistics: Statistics) -> Iterable[Finding]:
+    def rows(kind: str) -> str:
+        numbers = {name: split.duplicates[kind] for name, split in statistics.splits.items()}
+        return ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
+
+    if repeated := rows("post"):
         advice = "They weigh double in training and in scores; keep them only if that is meant."
-        yield _finding("warning", f"rows that repeat an earlier one exactly: {', '.join(repeated)}", advice)
+        yield _finding("warning", f"rows that repeat an earlier post: {repeated}", advice)
+    if contradicting := rows("contradicting"):
+        advice = "Decide on one label; a model cannot learn both, and scores stay below 100 %."
+        yield _finding("warning", f"rows that repeat an earlier post under another label: {contradicting}", advice)
+
+
+def _picture_findings(statistics: Statistics) -> Iterable[Finding]:
+    if statistics.splits and not any(split.images for split in statistics.splits.values()):
+        advice = "If there should be pictures, check the option that names their folder or column."
+        yield _finding("warning", "no example has a picture", advice)
 
 
 def _rejection_findings(statistics: Statistics) -> Iterable[Finding]:
@@ -250,19 +297,19 @@ def _rejection_findings(statistics: Statistics) -> Iterable[Finding]:
     level: Level = "error" if total > usable else "warning"
     share = 100 * total / (total + usable)
     advice = "`mulcot data stats --json` shows where; the run keeps them all in rejected.jsonl."
-    yield _finding(level, f"{total} rows ({share:.1f} %) were rejected: {reasons}", advice)
+    message = f"rejected rows: {total} of {total + usable} ({share:.1f} %): {reasons}"
+    yield _finding(level, message, advice)
 
 
 def _leakage_findings(statistics: Statistics) -> Iterable[Finding]:
     found = []
-    for pair, kinds in statistics.leakage.items():
-        first, second = pair.split("/")
-        shared = [f"{number} by {kind}" for kind, number in kinds.items() if number]
+    for pair, rows in statistics.leakage.items():
+        shared = [f"{rows[kind]} by {name}" for kind, name in (("text", "text"), ("image", "picture")) if rows[kind]]
         if shared:
-            found.append(f"{second} from {first} {', '.join(shared)}")
+            found.append(f"{pair} {', '.join(shared)}")
     if found:
         advice = "Scores on them overstate; published splits often have this, so say so beside the scores."
-        yield _finding("warning", f"rows that an earlier split has too: {'; '.join(found)}", advice)
+        yield _finding("warning", f"rows of one split known from another: {'; '.join(found)}", advice)
 
 
 def _finding(level: Level, message: str, advice: str) -> Finding:
