@@ -227,6 +227,15 @@ def test_a_folder_with_a_file_for_each_split(tmp_path: Path, collect: Any) -> No
     ]  # fmt: skip
 
 
+def test_pictures_may_belong_to_choices(tmp_path: Path, collect: Any) -> None:
+    base = {"text": "Which?", "choices": ["x", "y"], "images": ["1.png", "2.png", "3.png"]}
+    owners: list[Any] = [["", "A", "B"], [None, "A", None], None, ["A"], "ABC", ["", "A", "<b>"], ["", "A", ["B"]]]
+    rows = [{**base, "id": f"q{number}", "image_of": each} for number, each in enumerate(owners)]
+    outcome = collect(files(write(tmp_path / "x.jsonl", rows)), tasks.get("multiple_choice")())
+    assert [[image.of for image in e.images] for e in outcome.examples] == [["", "A", "B"], ["", "A", ""], ["", "", ""]]
+    assert [row.reason for row in outcome.rejected] == ["bad_value"] * 4
+
+
 def test_a_row_that_cannot_be_read_keeps_the_split_of_its_file(tmp_path: Path, collect: Any) -> None:
     write(tmp_path / "train.jsonl", [{"text": "a"}])
     (tmp_path / "val.jsonl").write_text('{"text": "b"}\n{broken\n{"text": ""}\n')
