@@ -5,7 +5,7 @@ import pytest
 from mulcot.world.scene import Scene
 from mulcot.world.speech import hear
 from mulcot.world.terms import MOODS
-from mulcot.world.truth import Truth, judge, rules_table
+from mulcot.world.truth import Truth, judge
 
 SAD = Scene(kind="dog", main="hurt", setting="empty", colour="red", count=1, extra="none")
 GLAD = Scene(kind="dog", main="happy", setting="full", colour="red", count=1, extra="none")
@@ -64,7 +64,3 @@ def test_each_of_two_statements_has_its_own_label() -> None:
 def test_a_truth_survives_json() -> None:
     truth = judge(hear("my dog slaps and our team is trash"), GLAD, 1, "cue")
     assert Truth.from_json(truth.to_json()) == truth
-
-
-def test_the_table_has_one_line_per_rule() -> None:
-    assert len(rules_table().splitlines()) == 2 + 7

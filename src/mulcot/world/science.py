@@ -20,6 +20,8 @@ from mulcot.world.questions import LESSONS, Question
 from mulcot.world.vocabulary import HARD_STYLES
 
 LETTERS = "ABCDE"
+LOOKS = 20
+"""How many looks of a picture are tried before another question is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +60,13 @@ def make_question(seed: int, split: str, number: int) -> ScienceTruth:
         answer = lesson.solve(question)
         if answer not in question.choices:
             continue
-        challenge = ""
-        if question.board is not None:
-            challenge = rng.choice(("style", "noise")) if split == "hard" else ""
-            question = dataclasses.replace(question, board=_dressed(rng, question.board, challenge))
-        if _part(question) in SHARES[split]:
-            label = LETTERS[question.choices.index(answer)]
-            return ScienceTruth(question=question, answer=answer, label=label, challenge=challenge)
+        challenge = rng.choice(("style", "noise")) if split == "hard" and question.board else ""
+        for _ in range(LOOKS if question.board else 1):
+            if question.board is not None:
+                question = dataclasses.replace(question, board=_dressed(rng, question.board, challenge))
+            if _part(question) in SHARES[split]:
+                label = LETTERS[question.choices.index(answer)]
+                return ScienceTruth(question=question, answer=answer, label=label, challenge=challenge)
 
 
 def science_truth_of(

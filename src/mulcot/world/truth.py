@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,21 +103,3 @@ def explain(rule: Rule, variant: int, clause: Clause, scene: Scene) -> str:
     words = rule.why[variant % len(rule.why)]
     said = words.format(text=clause.conveys, picture=scene.mood, topic=clause.topic, kind=scene.kind)
     return said[0].upper() + said[1:]
-
-
-def rules_table() -> str:
-    """The rules as a Markdown table, for the docs."""
-    return "\n".join(["| rule | when | who wins | share of posts |", "| --- | --- | --- | --- |", *_table_rows()])
-
-
-def _table_rows() -> Iterator[str]:
-    for rule in vocabulary.RULES:
-        when = [
-            "the picture shows something else" if rule.related is False else "",
-            "text and picture convey the same" if rule.same else "",
-            f"the text conveys {rule.text}" if rule.text else "",
-            f"the picture conveys {rule.picture}" if rule.picture else "",
-            "the text carries a firm marker" if rule.firm else "",
-        ]
-        conditions = " and ".join(part for part in when if part) or "otherwise"
-        yield f"| {rule.name} | {conditions} | {rule.winner} | {rule.share} % |"
