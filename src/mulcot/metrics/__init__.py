@@ -1,0 +1,1 @@
+"""How good answers are; every number under the name of its variant."""
