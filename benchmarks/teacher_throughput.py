@@ -39,6 +39,7 @@ from mulcot.teachers.ledger import Ledger
 from mulcot.teachers.openai_compatible import OpenAICompatible
 
 LATENCY = 0.2
+SAMPLING = Sampling()
 SYSTEM = "You explain how text and picture of a post fit together, step by step, and name its sentiment. " * 12
 POST = "Post {number}: the crowd at the harbour cheered when the lights came on, see picture. " * 3
 CHAIN = "\n".join(f"{name}: " + "the words and the picture agree in tone here. " * 8 for name in "ABCDE")
@@ -140,7 +141,7 @@ def request_for(number: int, picture: Picture) -> Request:
         system=SYSTEM,
         user=POST.format(number=number),
         pictures=(picture,),
-        sampling=Sampling(),
+        sampling=SAMPLING,
         example_id=f"example-{number}",
         purpose="teach",
     )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 from pydantic import Field
@@ -38,7 +39,12 @@ class Sampling(Settings):
 
     def sent(self) -> Json:
         """What goes into the request."""
-        return {key: value for key, value in self.__dict__.items() if value is not None}
+        return {key: value for key in type(self).model_fields if (value := getattr(self, key)) is not None}
+
+    @cached_property
+    def canonical(self) -> str:
+        """The same, in one spelling; computed once, since a resumed run hashes it for every finished example."""
+        return json.dumps(self.sent(), sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +67,8 @@ class Request(Record):
     def key(self, teacher: str) -> str:
         """The identity of this request to the teacher whose `Teacher.answers_as` has the fingerprint `teacher`."""
         schema = "" if self.schema is None else fingerprint(dict(self.schema))
-        sampling = json.dumps(self.sampling.sent(), sort_keys=True)
         pictures = [picture.digest for picture in self.pictures]
-        return _digest(teacher, sampling, schema, str(self.attempt), self.system, self.user, *pictures)
+        return _digest(teacher, self.sampling.canonical, schema, str(self.attempt), self.system, self.user, *pictures)
 
     def prompt_hash(self) -> str:
         """The identity of what is shown, whoever is asked and however the answer is drawn."""
@@ -242,9 +247,5 @@ teachers: Registry[Teacher] = Registry("teacher", "mulcot.teachers", Teacher)  #
 
 
 def _digest(*parts: str) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        encoded = part.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(8, "big"))
-        digest.update(encoded)
-    return digest.hexdigest()
+    encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
+    return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in encoded)).hexdigest()

@@ -10,8 +10,7 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -65,7 +64,7 @@ Row = tuple[Any, ...]
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection to a ledger of ours, made where there is none."""
-    with explained(path):
+    with Explained(path):
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
         where = f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rwc'}"
@@ -81,15 +80,21 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turns what SQLite and the file system say into `RunError`."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _explain(path, error) from error
-    except OSError as error:
-        raise RunError(f"{path}: {error.strerror}", hint="The ledger needs a folder that can be written.") from error
+class Explained:
+    """A context that turns what SQLite and the file system say into `RunError`; it can be entered again and again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise _explain(self.path, error) from error
+        if isinstance(error, OSError):
+            hint = "The ledger needs a folder that can be written."
+            raise RunError(f"{self.path}: {error.strerror}", hint=hint) from error
 
 
 class Writer:
@@ -174,7 +179,7 @@ class Writer:
 
 def write(connection: sqlite3.Connection, path: Path, rows: list[Row]) -> None:
     """All rows in one transaction, or none."""
-    with explained(path):
+    with Explained(path):
         try:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(INSERT, rows)
