@@ -37,9 +37,7 @@ class Gallery:
         if "\0" in ref.path or ref.path.startswith("/"):
             raise MediaError("outside_root", f"{name} is not a path inside the picture folder")
         try:
-            path = os.path.realpath(f"{root}/{ref.path}")
-            inside = path.startswith(root.rstrip("/") + "/")
-            status = os.stat(path) if inside else None  # noqa: PTH116
+            path, status = _locate(root, ref.path)
         except (OSError, ValueError) as error:
             raise unreadable(error, name) from error
         if status is None:
@@ -78,3 +76,20 @@ class Gallery:
         data = read_file(self.path(ref), self.limits, shown(ref.path))
         size = upright_size(decode(data, self.limits, shown(ref.path)))
         return hashlib.sha256(data).hexdigest(), size
+
+
+def _locate(root: str, relative: str) -> tuple[str, os.stat_result | None]:
+    """The real path and what lies there; None where it is outside. Only unusual paths are worth resolving in full."""
+    parts = relative.split("/")
+    if {"", ".", ".."}.isdisjoint(parts):
+        path = root
+        for part in parts:
+            path = f"{path}/{part}"
+            status = os.lstat(path)
+            if stat.S_ISLNK(status.st_mode):
+                break
+        else:
+            return path, status
+    path = os.path.realpath(f"{root}/{relative}")
+    inside = path.startswith(root.rstrip("/") + "/")
+    return path, os.stat(path) if inside else None  # noqa: PTH116
