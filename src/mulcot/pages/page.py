@@ -16,6 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from mulcot.errors import MulcotError
 from mulcot.rundir import write_text
 
 HERE = Path(__file__).parent
@@ -42,7 +43,12 @@ def render(template: str, *, title: str, styles: Iterable[str] = (), script: str
 
 def write_page(path: Path, html: str) -> None:
     """Writes the whole page, or nothing."""
-    write_text(path, html)
+    try:
+        # Half a surrogate pair, as in file names that are no UTF-8, cannot be written as it is.
+        write_text(path, html.encode("utf-8", "backslashreplace").decode("utf-8"))
+    except OSError as error:
+        problem = f"{path} cannot be written: {error.strerror or error}"
+        raise MulcotError(problem, hint="Name another file.") from error
 
 
 @cache

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mulcot.datasets.base import Dataset, read
-from mulcot.errors import DataError, MediaError
+from mulcot.errors import DataError, MediaError, MulcotError
 from mulcot.media import Gallery, Store, encode_jpeg
 from mulcot.pages.page import asset, data_uri, render, write_page
 from mulcot.progress import Reporter
 from mulcot.records import Example, content_id
-from mulcot.statistics import Census, Statistics
+from mulcot.statistics import NO_LABEL, Census, SplitStatistics, Statistics
 from mulcot.tasks.base import Task
+from mulcot.version import __version__
 
-THUMBNAIL = (320, 240)
-LONGEST = 1500
-"""Characters of a text that are shown; longer ones say how much was cut."""
+THUMBNAIL = (480, 360)
+FOLD = 240
+"""Characters of a text that stand open; the rest is folded."""
+LONGEST = 4000
+"""Characters of a text that are on the page at all."""
+MARKS = 20
+TINTS = 8
 
 
 @dataclass(frozen=True)
@@ -30,11 +36,17 @@ class Choice:
     seed: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Post:
-    """One card."""
+    """One card. Texts are in parts, of which every second one is the aspect."""
 
     example: Example
+    text: list[str]
+    more: list[str]
+    cut: int
+    """Characters that are not shown at all."""
+    context: str
+    original: str
     pictures: list[str]
     alt: str
     choices: list[dict[str, Any]]
@@ -44,6 +56,8 @@ class Post:
 
 def write_preview(dataset: Dataset, task: Task, out: Path, choice: Choice, reporter: Reporter) -> int:
     """Reads the dataset once, draws examples evenly, writes the page, and says how many it shows."""
+    if out.is_dir():
+        raise MulcotError(f"{out} is a folder", hint=f"Name a file, such as {out / 'preview.html'}.")
     census, drawn = Census(dataset, task), _Draw(choice)
     with Store.temporary() as store:
         with reporter.bar("preview", unit="rows") as bar:
@@ -52,20 +66,23 @@ def write_preview(dataset: Dataset, task: Task, out: Path, choice: Choice, repor
                 if isinstance(record, Example):
                     drawn.offer(record)
                 bar.advance()
+        statistics, examples = census.statistics(), drawn.examples()
+        if choice.split is not None and choice.split not in statistics.splits:
+            hint = f"It has: {', '.join(statistics.splits) or 'none'}."
+            raise DataError(f"the dataset has no split {choice.split!r}", hint=hint)
         gallery = Gallery(dataset.picture_root(), store, dataset.images_limit)
-        html = preview_html(census.statistics(), drawn.examples(), gallery)
-    write_page(out, html)
-    return len(drawn.examples())
+        write_page(out, preview_html(statistics, examples, gallery, choice.split))
+    return len(examples)
 
 
-def preview_html(statistics: Statistics, examples: list[Example], gallery: Gallery) -> str:
-    """The page itself."""
+def preview_html(statistics: Statistics, examples: list[Example], gallery: Gallery, split: str | None = None) -> str:
+    """The page itself; `split` is the one that the examples were drawn from, where it was only one."""
     if not examples:
         raise DataError("there is no example to show", hint="`mulcot data stats` shows why rows were rejected.")
     splits = list(statistics.splits)
     labels = list(dict.fromkeys(label for split in statistics.splits.values() for label in split.labels))
-    posts = [_post(example, gallery, splits, labels) for example in examples]
-    filters = [{"name": "split", "values": splits}, {"name": "label", "values": labels}]
+    shown = [split] if split else splits
+    filters = [{"name": "split", "values": shown}, {"name": "label", "values": labels}]
     return render(
         "preview.html",
         title=f"Dataset {statistics.dataset}",
@@ -73,9 +90,13 @@ def preview_html(statistics: Statistics, examples: list[Example], gallery: Galle
         statistics=statistics,
         findings=statistics.findings(),
         labels=labels,
-        posts=posts,
-        filters=filters,
+        bars={name: _bars(counted, labels) for name, counted in statistics.splits.items()},
+        without=any(counted.without_image for counted in statistics.splits.values()),
+        posts=[_post(example, gallery, shown, labels) for example in examples],
+        filters=[each for each in filters if len(each["values"]) > 1],
+        drawn_from=f"the labels of {split}" if split else "splits and labels",
         total=statistics.summary()["examples"],
+        version=__version__,
     )
 
 
@@ -111,17 +132,31 @@ class _Draw:
         return found
 
 
+def _bars(split: SplitStatistics, labels: list[str]) -> list[dict[str, float]]:
+    """Where each label's share of a bar of 100 begins, and how wide it is."""
+    bars, start = [], 0.0
+    for tint, label in enumerate(labels):
+        width = 100 * split.labels.get(label, 0) / split.count
+        bars.append({"tint": tint % TINTS, "start": round(start, 2), "width": round(width, 2)})
+        start += width
+    return bars
+
+
 def _post(example: Example, gallery: Gallery, splits: list[str], labels: list[str]) -> Post:
     right = example.label if example.choices else None
-    choices = [{"text": text, "right": chr(65 + index) == right} for index, text in enumerate(example.choices)]
-    shown = Example.from_json({**example.to_json(), "text": _cut(example.text), "context": _cut(example.context or "")})
+    start, rest = _fold(example.text)
     return Post(
-        example=shown,
+        example=example,
+        text=_marked(start, example.aspect),
+        more=_marked(rest, example.aspect) if rest else [],
+        cut=max(0, len(example.text) - LONGEST),
+        context=_cut(example.context or ""),
+        original=_cut(example.original or ""),
         pictures=list(_pictures(example, gallery)),
         alt=example.caption or "the post's picture",
-        choices=choices,
+        choices=[{"text": text, "right": chr(65 + index) == right} for index, text in enumerate(example.choices)],
         split=splits.index(example.split),
-        label=labels.index(example.label or "(none)"),
+        label=labels.index(example.label or NO_LABEL),
     )
 
 
@@ -133,8 +168,22 @@ def _pictures(example: Example, gallery: Gallery) -> Iterator[str]:
             continue  # it was readable a moment ago; the card says "no picture"
 
 
+def _fold(text: str) -> tuple[str, str]:
+    """The part that stands open, and the rest; parted between words where there are any."""
+    if len(text) <= FOLD + FOLD // 4:
+        return text, ""
+    space = text.rfind(" ", FOLD // 2, FOLD)
+    at = space + 1 if space > 0 else FOLD
+    return text[:at], text[at:LONGEST]
+
+
+def _marked(text: str, aspect: str | None) -> list[str]:
+    """The text in parts; every second one is the aspect."""
+    return re.split(f"({re.escape(aspect)})", text, maxsplit=MARKS) if aspect else [text]
+
+
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ... ({len(text) - LONGEST} more characters)"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ... ({len(text) - LONGEST:,} more characters)"
 
 
 def _filter_rules(filters: list[dict[str, Any]]) -> str:
