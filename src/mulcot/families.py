@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mulcot.backbones.base import backbones
 from mulcot.datasets.base import datasets
 from mulcot.registry import Registry
 from mulcot.tasks.base import tasks
@@ -12,5 +13,6 @@ from mulcot.teachers.base import teachers
 FAMILIES: dict[str, Registry[Any]] = {
     "tasks": tasks,
     "datasets": datasets,
+    "backbones": backbones,
     "teachers": teachers,
 }

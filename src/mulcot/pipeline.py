@@ -20,7 +20,7 @@ from mulcot.settings import fingerprint
 from mulcot.stages.base import Job, Stage
 
 METHODS: dict[str, tuple[str, ...]] = {
-    "mulcot-rd": ("dataset", "teacher"),
+    "mulcot-rd": ("dataset", "teacher", "assistant", "annotate", "student"),
 }
 
 

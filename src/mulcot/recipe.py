@@ -24,8 +24,11 @@ from mulcot.errors import RecipeError, suggest
 from mulcot.plugin import TAG, Plugin
 from mulcot.registry import Registry
 from mulcot.settings import Settings
+from mulcot.stages.annotate import AnnotateStage
+from mulcot.stages.assistant import AssistantStage
 from mulcot.stages.base import Stage
 from mulcot.stages.dataset import DatasetStage
+from mulcot.stages.student import StudentStage
 from mulcot.stages.teacher import TeacherStage
 from mulcot.tasks.base import Task, tasks
 from mulcot.yamltree import KeyPath, Problem, Tree, expand, merge, parse_assignments, read_tree, redact
@@ -52,6 +55,12 @@ class Recipe(Settings):
     """Where the examples come from."""
     teacher: TeacherStage | None = None
     """Who writes the first chains, and what they may cost."""
+    assistant: AssistantStage | None = None
+    """The medium model, and how it learns from the teacher's chains."""
+    annotate: AnnotateStage | None = None
+    """What the assistant adds: chains of its own, and soft labels."""
+    student: StudentStage | None = None
+    """The small model, and how it learns from both."""
 
     def stage(self, name: str) -> Stage | None:
         """The settings of a stage; None where the recipe has no such section."""

@@ -55,7 +55,7 @@ class Posts:
         pictures = [Image.new("RGB", (60, 60), (index * 20, 0, 100))] if index % 3 else []
         return self.model.encode(str(index), pictures, chain=chain if index % 5 else None, label=label)
 
-    def teaching(self, indexes: Sequence[int], device: torch.device) -> Teaching | None:
+    def teaching(self, examples: Sequence[Encoded], device: torch.device) -> Teaching | None:
         return None
 
 

@@ -1,9 +1,9 @@
 """Stage 1, `dataset`: raw files become checked examples.
 
-    examples.jsonl     one example per line, in the order of the source
-    rejected.jsonl     every row that could not become one, with its place and reason
-    statistics.json    counts, lengths, duplicates, leakage between splits
-    pictures/          drawn or unpacked pictures; those of published sets stay where they are
+examples.jsonl     one example per line, in the order of the source
+rejected.jsonl     every row that could not become one, with its place and reason
+statistics.json    counts, lengths, duplicates, leakage between splits
+pictures/          drawn or unpacked pictures; those of published sets stay where they are
 """
 
 from __future__ import annotations

@@ -26,16 +26,8 @@ class Source(Protocol):
     def encoded(self, index: int) -> Encoded:
         """The example as the model sees it, made when it is asked for."""
 
-    def teaching(self, indexes: Sequence[int], device: torch.device) -> Teaching | None:
+    def teaching(self, examples: Sequence[Encoded], device: torch.device) -> Teaching | None:
         """The stored soft labels of some examples, in the order they are packed; None where there are none."""
-
-
-@dataclass(frozen=True)
-class Portion:
-    """One micro-batch before it is packed."""
-
-    indexes: tuple[int, ...]
-    examples: tuple[Encoded, ...]
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,8 @@ class Step:
     """What this process computes in one optimizer step."""
 
     number: int
-    portions: tuple[Portion, ...]
+    portions: tuple[tuple[Encoded, ...], ...]
+    """Micro-batches before they are packed."""
     idle: bool
 
 
@@ -90,11 +83,7 @@ class Feed:
 
 
 def _finish(number: int, mine: Share, waiting: list[list[Future[Encoded]]]) -> Step:
-    portions = tuple(
-        Portion(indexes, tuple(future.result() for future in futures))
-        for indexes, futures in zip(mine.micro_batches, waiting, strict=True)
-    )
-    return Step(number, portions, mine.idle)
+    return Step(number, tuple(tuple(future.result() for future in part) for part in waiting), mine.idle)
 
 
 def _done(example: Encoded) -> Future[Encoded]:

@@ -85,7 +85,7 @@ class Lessons:
         """See `Source`."""
         return self.desk.lesson(self.lessons[index])
 
-    def teaching(self, indexes: Sequence[int], device: torch.device) -> Teaching | None:
+    def teaching(self, examples: Sequence[Encoded], device: torch.device) -> Teaching | None:
         """See `Source`."""
         return None
 

@@ -134,13 +134,13 @@ def _journal(plan: Plan, state: State) -> AbstractContextManager[Journal | None]
 def _learn(plan: Plan, joint: Any, optimizer: Any, step: Step) -> Json:
     """One optimizer step over the micro-batches of this process."""
     machine, model, started = plan.machine, plan.model, time.monotonic()
-    batches = [pack(portion.examples, model.settings.layout, model.pad) for portion in step.portions]
+    batches = [pack(portion, model.settings.layout, model.pad) for portion in step.portions]
     counts = _count(machine, batches, step.idle)
     sums = dict.fromkeys(CURVES, 0.0)
     total = 0.0
     for number, (portion, packed) in enumerate(zip(step.portions, batches, strict=True)):
         batch = packed.to(machine.device)
-        teaching = plan.teach(batch) if plan.teach else plan.source.teaching(portion.indexes, machine.device)
+        teaching = plan.teach(batch) if plan.teach else plan.source.teaching(portion, machine.device)
         with machine.alone(joint, last=number == len(batches) - 1):
             losses = joint(batch, counts, teaching)
             # Peers' gradients are averaged, and each of them is already a share of the whole step: undo the average.

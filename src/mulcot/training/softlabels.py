@@ -10,7 +10,7 @@ A row whose token ids hash differently, another temperature, or another tokenize
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,15 +20,17 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mulcot.backbones.runtime.loaded import LoadedModel
 from mulcot.encoded import Encoded
 from mulcot.errors import TrainingError
 from mulcot.inference.labels import SLICE
-from mulcot.objectives.distillation import TopK, soft_labels
+from mulcot.objectives.distillation import Resident, TopK, soft_labels
 from mulcot.objectives.joint import ABSENT, Teaching, hidden_states, label_scores
-from mulcot.objectives.rows import pack
+from mulcot.objectives.rows import Batch, pack
+from mulcot.objectives.settings import DistillationObjective
 from mulcot.records import Json, Record
 from mulcot.rundir import write_json
-from mulcot.training.lessons import Desk, Lesson, ids_hash
+from mulcot.training.lessons import Desk, Lesson, Lessons, ids_hash
 
 AGAIN = "Run the annotate stage again: `mulcot run RECIPE --from annotate`."
 
@@ -156,12 +158,7 @@ class SoftLabels:
                 f"the soft labels were stored for temperature {known}, not {temperature:g}",
                 hint=f"A stored tail belongs to one temperature. Add {temperature:g} to annotate.temperatures.",
             )
-        mine = desk.model.preprocessing()["tokenizer"]
-        if mine != self.index.preprocessing["tokenizer"]:
-            raise TrainingError(
-                "assistant and student have different tokenizers, so their tokens cannot be compared",
-                hint="Take a student of the assistant's family, or set `student.soft_labels: none`.",
-            )
+        refuse_other_tokenizer(self.index.preprocessing["tokenizer"], desk.model)
 
     def teaching(self, examples: Sequence[Encoded], temperature: float, device: torch.device) -> Teaching:
         """The soft labels of some rows, in the order in which they are packed."""
@@ -198,9 +195,50 @@ class SoftLabels:
         return self.open[number]
 
 
-def shared_width(assistant: int, tokenizer: int) -> int:
-    """The entries that every model of the family has: the head may be padded beyond the vocabulary."""
-    return min(assistant, tokenizer)
+class TaughtLessons(Lessons):
+    """A `Source` for the training loop with stored soft labels."""
+
+    def __init__(
+        self, desk: Desk, lessons: Sequence[Lesson], stored: SoftLabels, objective: DistillationObjective
+    ) -> None:
+        super().__init__(desk, lessons)
+        self.stored = stored
+        self.temperature = objective.temperature
+        self.choices = objective.classes > 0
+
+    def encoded(self, index: int) -> Encoded:
+        """With the label set where the distribution over it is learned too."""
+        return self.desk.lesson(self.lessons[index], choices=self.choices)
+
+    def teaching(self, examples: Sequence[Encoded], device: torch.device) -> Teaching:
+        """See `Source`."""
+        return self.stored.teaching(examples, self.temperature, device)
+
+
+def resident_teacher(assistant: LoadedModel, student: LoadedModel, temperature: float) -> Callable[[Batch], Teaching]:
+    """An assistant in memory that looks at every batch the student looks at."""
+    refuse_other_tokenizer(assistant.preprocessing()["tokenizer"], student)
+    width, network = min(assistant.words.known, student.words.known), assistant.network
+
+    def teach(batch: Batch) -> Teaching:
+        with network.answering(), torch.inference_mode():
+            hidden_ND = hidden_states(network, batch)
+            classes_EQ = None
+            if len(batch.choices.token_T):
+                classes_EQ = label_scores(hidden_ND, network.head_VD, batch, SLICE).log_softmax(-1)
+        hidden_TD = hidden_ND[batch.targets.source_T].clone()
+        return Teaching(Resident(hidden_TD, network.head_VD, temperature, width), classes_EQ)
+
+    return teach
+
+
+def refuse_other_tokenizer(assistants: str, student: LoadedModel) -> None:
+    """Soft labels speak about token ids; they mean nothing under another tokenizer."""
+    if assistants != student.preprocessing()["tokenizer"]:
+        raise TrainingError(
+            "assistant and student have different tokenizers, so their tokens cannot be compared",
+            hint="Take a student of the assistant's family, or set `student.soft_labels: none`.",
+        )
 
 
 def _widened(scores_EQ: Tensor, width: int) -> Tensor:

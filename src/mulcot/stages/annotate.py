@@ -1,0 +1,143 @@
+"""Stage 4, `annotate`: the assistant writes chains of its own, and leaves its opinion on every target token.
+
+chains/            what it wrote, shard by shard
+rationales.jsonl   its chains that are complete and right, in the order of the examples
+failures.jsonl     the others, with the reason
+soft_labels/       for every lesson of teacher and assistant: its largest logits per target token, and its labels
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from mulcot.backbones.base import load_folder
+from mulcot.inference.settings import Decoding
+from mulcot.records import Example, Json, Rationale, read_lines
+from mulcot.rundir import atomic, write_text
+from mulcot.settings import fingerprint, volatile
+from mulcot.stages.base import Job, Stage
+from mulcot.stages.learning import MODEL, chains_of, device, training_examples, weights_hash
+
+if TYPE_CHECKING:
+    from mulcot.training.lessons import Desk, Lesson
+
+
+class AnnotateStage(Stage):
+    """Sampling chains, and storing soft labels."""
+
+    name: ClassVar[str] = "annotate"
+    needs: ClassVar[tuple[str, ...]] = ("dataset", "teacher", "assistant")
+    bulky: ClassVar[tuple[str, ...]] = ("chains",)
+
+    samples: int = Field(default=1, ge=0)
+    """Chains per training example; 0 leaves the teacher's alone."""
+    decoding: Decoding = Decoding(temperature=0.7)
+    """How they are drawn."""
+    top_k: int = Field(default=64, ge=1)
+    """Logits kept per target token; as many as the vocabulary has makes the soft loss exact."""
+    temperatures: tuple[float, ...] = Field(default=(2.0,), min_length=1)
+    """The temperatures that a student may use."""
+    batch_size: int = volatile(16, ge=1)
+    """Examples at once."""
+    shard: int = volatile(256, ge=1)
+    """Examples per file; an interrupted stage continues after the last whole one."""
+
+    def run(self, job: Job) -> Json:
+        """Samples what is missing, chooses, then stores what is missing."""
+        from mulcot.training.lessons import Desk, make_lessons
+
+        folder = job.before["assistant"] / MODEL
+        desk = Desk(load_folder(folder, device()), job.task, job.gallery())
+        train = training_examples(job)
+        reasons = self._sample(job, desk, train)
+        chains = [chains_of(job, "teacher"), list(_accepted(job))]
+        lessons = make_lessons(train, chains, job.task, label_only=True)
+        self._store(job, desk, lessons, folder)
+        return {"sampled": self.samples * len(train), "accepted": len(chains[1]), "lessons": len(lessons), **reasons}
+
+    def _sample(self, job: Job, desk: Desk, train: Sequence[Example]) -> Json:
+        """Writes chains/, then rationales.jsonl and failures.jsonl out of it."""
+        wanted = [(example, number) for example in train for number in range(self.samples)]
+        parts = [wanted[start : start + self.shard] for start in range(0, len(wanted), self.shard)]
+        with job.reporter.bar("annotate: chains", total=len(wanted), unit="chains") as bar:
+            for index, part in enumerate(parts):
+                path = job.folder / f"chains/shard-{index:05d}.jsonl"
+                if not path.exists():
+                    write_text(path, "".join(_line(*entry) for entry in self._write(desk, part)))
+                bar.advance(len(part))
+        reasons: Counter[str] = Counter()
+        with (
+            atomic(job.folder / "rationales.jsonl") as rationales,
+            atomic(job.folder / "failures.jsonl") as failures,
+        ):
+            for (example, number), reply in zip(wanted, _replies(job, len(parts)), strict=True):
+                reading = job.task.read(reply, example)
+                if reading.complete and reading.prediction == example.label:
+                    own = Rationale(example_id=example.id, source="assistant", stage=1, fields=reading.fields,
+                                    prediction=reading.prediction, model="assistant")  # fmt: skip
+                    rationales.write(own.to_line().encode("utf-8", "backslashreplace"))
+                    continue
+                reason = "incomplete" if reading.missing else reading.problem or "wrong_label"
+                reasons[reason] += 1
+                failed = {"example_id": example.id, "sample": number, "reason": reason, "reply": reply}
+                failures.write(json.dumps(failed, ensure_ascii=True).encode() + b"\n")
+        return {f"rejected_{reason}": number for reason, number in sorted(reasons.items())}
+
+    def _write(self, desk: Desk, part: Sequence[tuple[Example, int]]) -> Iterator[tuple[str, int, str]]:
+        """What the assistant writes about some examples."""
+        from mulcot.inference.chains import room_for_chain, write
+        from mulcot.inference.prefill import prefill
+
+        for start in range(0, len(part), self.batch_size):
+            some = part[start : start + self.batch_size]
+            questions = [desk.question(example, chain=True) for example, _ in some]
+            room = room_for_chain([q.chain for q in questions if q.chain is not None], self.decoding)
+            keys = [f"{example.id}/{number}" for example, number in some]
+            chains = write(prefill(desk.model, questions, room), self.decoding, keys)
+            for (example, number), chain in zip(some, chains, strict=True):
+                yield example.id, number, chain.text
+
+    def _store(self, job: Job, desk: Desk, lessons: Sequence[Lesson], folder: Path) -> None:
+        from mulcot.training.softlabels import Annotator, SoftIndex
+
+        width = desk.model.words.known  # heads of one family are padded to different widths beyond the vocabulary
+        index = SoftIndex(
+            model=weights_hash(folder),
+            preprocessing=desk.model.preprocessing(),
+            k=min(self.top_k, width),
+            temperatures=self.temperatures,
+            width=width,
+            rows_per_shard=self.shard,
+            rows=len(lessons),
+            keys=fingerprint([[lesson.key, lesson.chain] for lesson in lessons]),
+        )
+        soft = job.folder / "soft_labels"
+        soft.mkdir(exist_ok=True)
+        annotator = Annotator(soft, index, desk, self.batch_size)
+        missing = set(annotator.missing())
+        with job.reporter.bar("annotate: soft labels", total=len(lessons), unit="lessons") as bar:
+            for number, start in enumerate(range(0, len(lessons), self.shard)):
+                part = lessons[start : start + self.shard]
+                if number in missing:
+                    annotator.write(number, part)
+                bar.advance(len(part))
+
+
+def _line(example_id: str, number: int, text: str) -> str:
+    return json.dumps({"example_id": example_id, "sample": number, "reply": text}) + "\n"
+
+
+def _replies(job: Job, shards: int) -> Iterator[str]:
+    for index in range(shards):
+        with (job.folder / f"chains/shard-{index:05d}.jsonl").open(encoding="utf-8") as file:
+            yield from (json.loads(line)["reply"] for line in file)
+
+
+def _accepted(job: Job) -> Iterator[Rationale]:
+    return read_lines(job.folder / "rationales.jsonl", Rationale)

@@ -1,0 +1,132 @@
+"""Stage 5, `student`: a small model learns from all chains and from the assistant's opinion, without it in memory.
+
+model/          the best state by dev accuracy: adapter, settings, preprocessing
+checkpoints/    the newest states, to continue from
+metrics.jsonl   hard and soft losses per task and step, accuracies per look
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import SerializeAsAny
+
+from mulcot.backbones.base import Backbone, backbones, load_folder
+from mulcot.backbones.qwen_vl import QwenVL
+from mulcot.datasets.base import Dataset
+from mulcot.objectives.settings import DistillationObjective
+from mulcot.plugin import Plugin
+from mulcot.records import Json
+from mulcot.stages.base import Job, Stage
+from mulcot.stages.learning import (
+    MODEL,
+    Watching,
+    chains_of,
+    device,
+    examples_of,
+    keep_model,
+    model_problems,
+    part_of,
+    result_counts,
+    training_examples,
+)
+from mulcot.tasks.base import Task
+from mulcot.training.settings import Training
+
+if TYPE_CHECKING:
+    from mulcot.objectives.joint import Teaching
+    from mulcot.objectives.rows import Batch
+    from mulcot.training.lessons import Desk, Lesson, Lessons
+
+PUBLISHED = QwenVL(model="Qwen/Qwen2.5-VL-3B-Instruct")
+
+
+class StudentStage(Stage):
+    """Hard and soft joint training."""
+
+    name: ClassVar[str] = "student"
+    needs: ClassVar[tuple[str, ...]] = ("dataset", "teacher", "assistant", "annotate")
+    bulky: ClassVar[tuple[str, ...]] = ("checkpoints", "best")
+
+    backbone: SerializeAsAny[Annotated[Backbone, Plugin(backbones)]] = PUBLISHED
+    """Which model learns."""
+    objective: DistillationObjective = DistillationObjective()
+    """How chain, label and soft labels are weighed."""
+    training: Training = Training()
+    """How long and how fast."""
+    watch: Watching = Watching()
+    """What is looked at meanwhile."""
+    chains: Literal["all", "teacher"] = "all"
+    """Whose chains are learned from: the teacher's and the assistant's, or the teacher's alone."""
+    soft_labels: Literal["stored", "online", "none"] = "stored"
+    """`stored` reads what annotate wrote; `online` keeps the assistant in memory, for comparison; `none` learns from
+    the hard labels alone."""
+
+    def problems(self, task: Task, dataset: Dataset) -> list[str]:
+        """See `model_problems`."""
+        return model_problems(self.backbone)
+
+    def run(self, job: Job) -> Json:
+        """Trains, or continues, and keeps the best state."""
+        from mulcot.training.judging import Judge
+        from mulcot.training.lessons import Desk, make_lessons
+        from mulcot.training.loop import Plan, fit
+        from mulcot.training.machine import Machine
+
+        train, dev = training_examples(job), examples_of(job, "dev")
+        machine = Machine.start(
+            trackers=self.training.trackers,
+            folder=job.folder.path,
+            unused=self.backbone.trained != "language",
+        )
+        desk = Desk(self.backbone.load(device()), job.task, job.gallery())
+        written = [chains_of(job, "teacher")] + ([chains_of(job, "annotate")] if self.chains == "all" else [])
+        lessons = make_lessons(train, written, job.task, label_only=True)
+        objective = self.objective
+        if self.soft_labels == "none":
+            objective = objective.model_copy(update={"soft": 0.0})
+        judge = Judge(
+            desk,
+            part_of(dev, self.watch.dev, job.seed),
+            part_of(train, self.watch.train, job.seed),
+            tie=self.watch.tie,
+            batch_size=self.watch.batch_size,
+        )
+        result = fit(
+            Plan(
+                label=self.name,
+                model=desk.model,
+                source=self._source(job, desk, lessons, objective),
+                objective=objective,
+                settings=self.training,
+                folder=job.folder.path,
+                seed=job.seed,
+                reporter=job.reporter,
+                machine=machine,
+                evaluate=judge,
+                teach=self._teach(job, desk, objective),
+            )
+        )
+        if machine.rank == 0:
+            keep_model(job)
+        return result_counts(result, len(lessons))
+
+    def _source(self, job: Job, desk: Desk, lessons: Sequence[Lesson], objective: DistillationObjective) -> Lessons:
+        from mulcot.training.lessons import Lessons
+        from mulcot.training.softlabels import SoftLabels, TaughtLessons
+
+        if objective.soft == 0 or self.soft_labels == "online":
+            return Lessons(desk, lessons)
+        stored = SoftLabels.read(job.before["annotate"] / "soft_labels")
+        stored.check(desk, objective.temperature)
+        return TaughtLessons(desk, lessons, stored, objective)
+
+    def _teach(self, job: Job, desk: Desk, objective: DistillationObjective) -> Callable[[Batch], Teaching] | None:
+        """The assistant in memory, where that is wished."""
+        if objective.soft == 0 or self.soft_labels != "online":
+            return None
+        from mulcot.training.softlabels import resident_teacher
+
+        assistant = load_folder(job.before["assistant"] / MODEL, device())
+        return resident_teacher(assistant, desk.model, objective.temperature)
