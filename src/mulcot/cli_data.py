@@ -12,6 +12,8 @@ import typer
 from mulcot.errors import MulcotError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from mulcot.datasets.base import Dataset
     from mulcot.statistics import Finding, Statistics
     from mulcot.tasks.base import Task
@@ -30,6 +32,8 @@ RecipeOption = Annotated[
 TaskOption = Annotated[
     str | None, typer.Option("--task", help="The task, where it is not the dataset's usual one.", metavar="NAME")
 ]
+LABELS_SHOWN = 8
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -38,7 +42,7 @@ def stats(words: Words = None, recipe: RecipeOption = None, task: TaskOption = N
     """Count a dataset: splits, labels, lengths, rejected rows by reason, duplicates, leakage."""
     statistics = _count(*_choose(words, recipe, task))
     if as_json:
-        print(json.dumps(statistics.to_json(), indent=2, ensure_ascii=False))
+        _print_json(statistics.to_json())
     else:
         _show(statistics)
 
@@ -56,12 +60,14 @@ def check(
     findings = statistics.findings()
     failed = any(finding.level == "error" or strict for finding in findings)
     if as_json:
-        out = {"ok": not failed, "findings": [finding.to_json() for finding in findings]}
-        print(json.dumps(out, indent=2, ensure_ascii=False))
+        found = [finding.to_json() for finding in findings]
+        _print_json({"ok": not failed, "findings": found, "counts": statistics.summary()})
     else:
         show_findings(findings)
         counts = statistics.summary()
-        print(f"{counts['examples']} examples, {counts['rejected']} rejected: {'not usable yet' if failed else 'ok'}")
+        print(
+            f"{counts['examples']:,} examples, {counts['rejected']:,} rejected: {'not usable yet' if failed else 'ok'}"
+        )
     raise typer.Exit(1 if failed else 0)
 
 
@@ -106,7 +112,7 @@ def export(
 def show_findings(findings: list[Finding]) -> None:
     """One finding, one advice."""
     for finding in findings:
-        print(f"{finding.level:<8} {finding.message}\n         {finding.advice}")
+        print(f"{finding.level:<8} {_printable(finding.message)}\n         {finding.advice}")
 
 
 def _choose(words: list[str] | None, recipe: Path | None, task: str | None) -> tuple[Dataset, Task]:
@@ -141,34 +147,58 @@ def _count(dataset: Dataset, task: Task) -> Statistics:
     return census.statistics()
 
 
+def _print_json(data: Any) -> None:
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # half a surrogate pair, or a terminal that knows no Unicode
+        text = json.dumps(data, indent=2)
+    print(text)
+
+
 def _show(statistics: Statistics) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 140)
+    console.print(_table(statistics))
+    for pair, rows in statistics.leakage.items():
+        if any(rows.values()):
+            first, second = pair.split("/")
+            console.print(f"{second} rows known from {first}: text {rows['text']:,}, picture {rows['image']:,}")
+    if statistics.cleaning:
+        changed = ", ".join(f"{kind} {number:,}" for kind, number in statistics.cleaning.items())
+        console.print(f"rows changed by cleaning: {changed}")
+    console.print(f"rejected rows: {statistics.rejected['total']:,}")
+    for reason, number in statistics.rejected["reasons"].items():
+        console.print(f"  {reason} {number:,}")
+        for shown in statistics.rejected["examples"][reason][:3]:
+            console.print(f"    {_printable(shown['source'])}: {_printable(shown['detail'])}")
+
+
+def _table(statistics: Statistics) -> Table:
+    """One line per split."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=f"{statistics.dataset}, task {statistics.task}", title_justify="left", box=None)
     table.add_column("split")
-    labels = list(dict.fromkeys(label for split in statistics.splits.values() for label in split.labels))[:8]
-    lengths = ("median", "p95", "longest")
-    for name in ("examples", *labels, "pictures", "without", "repeated", *lengths):
-        table.add_column(name, justify="right")
+    labels = list(dict.fromkeys(label for split in statistics.splits.values() for label in split.labels))
+    named = labels[:LABELS_SHOWN]
+    columns = ["examples", *named, *(["others"] if labels[LABELS_SHOWN:] else [])]
+    columns += ["pictures", "without", "repeated", "median length", "95 %", "longest"]
+    for name in columns:
+        table.add_column(Text(_printable(name)), justify="right")
     for name, split in statistics.splits.items():
-        numbers = [split.count, *(split.labels.get(label, 0) for label in labels), split.images, split.without_image]
-        characters = split.text_length
-        numbers += [split.duplicates["post"], characters.median, characters.p95, characters.max]
-        table.add_row(name, *map(str, numbers))
-    console.print(table)
-    for pair, kinds in statistics.leakage.items():
-        if any(kinds.values()):
-            first, second = pair.split("/")
-            console.print(
-                f"{second} rows known from {first}: text {kinds['text']}, picture {kinds['image']}", markup=False
-            )
-    if statistics.cleaning:
-        changed = ", ".join(f"{kind} {number}" for kind, number in statistics.cleaning.items())
-        console.print(f"rows changed by cleaning: {changed}", markup=False)
-    console.print(f"rejected rows: {statistics.rejected['total']}")
-    for reason, number in statistics.rejected["reasons"].items():
-        console.print(f"  {reason} {number}", markup=False)
-        for shown in statistics.rejected["examples"][reason][:3]:
-            console.print(f"    {shown['source']}: {shown['detail']}", markup=False)
+        counts = [split.labels.get(label, 0) for label in named]
+        if labels[LABELS_SHOWN:]:
+            counts.append(split.count - sum(counts))
+        length = split.text_length
+        numbers = [split.count, *counts, split.images, split.without_image, split.duplicates["post"]]
+        numbers += [length.median, length.p95, length.max]
+        table.add_row(Text(_printable(name)), *(f"{number:,}" for number in numbers))
+    return table
+
+
+def _printable(text: str) -> str:
+    """Text from data, unable to steer the terminal."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
