@@ -1,3 +1,4 @@
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mulcot.datasets import datasets, read
+from mulcot.datasets.demo import save_picture
 from mulcot.datasets.files import Files
 from mulcot.media import Store
 from mulcot.records import Example, ImageRef, Rejected
@@ -176,3 +178,24 @@ def test_every_dataset_can_be_counted(name: str, tmp_path: Path) -> None:
         for record in read(dataset, tasks.get(dataset.default_task)(), store):
             counted.add(record)
     assert counted.statistics().summary()["examples"] > 0
+
+
+def test_the_docs_show_what_the_statistics_really_are(tmp_path: Path) -> None:
+    docs = (Path(__file__).parent.parent / "docs" / "data.md").read_text("utf-8")
+    shown = json.loads(docs.split("```json\n")[1].split("```")[0])
+    for number in (1, 2):
+        save_picture(tmp_path / f"{number}.png", number)
+    rows = [
+        {"text": "Lovely day @anna", "label": "positive", "split": "train", "image": "1.png"},
+        {"text": "what a lovely day", "label": "positive", "split": "train", "image": "2.png"},
+        {"text": "What a  lovely day!", "label": "negative", "split": "train"},
+        {"text": "lovely day @bo", "label": "positive", "split": "test", "image": "1.png"},
+        {"text": "fine", "label": "great"},
+    ]
+    (tmp_path / "posts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    files = Files.model_validate({"path": tmp_path / "posts.jsonl", "text": {"mask_users": True}})
+    counted = Census(files, SENTIMENT)
+    with Store.temporary() as store:
+        for record in read(files, SENTIMENT, store):
+            counted.add(record)
+    assert counted.statistics().to_json() == shown
