@@ -1,10 +1,11 @@
 """Any server that speaks the chat completions protocol: OpenAI, vLLM, SGLang, Ollama, DashScope and many more.
 
-teacher:
-name: openai_compatible
-base_url: http://127.0.0.1:8000/v1
-model: Qwen/Qwen2.5-VL-72B-Instruct
-api_key_env: TEACHER_KEY     # the name of the variable; the key itself never stands in a recipe
+    teacher:
+      backend:
+        name: openai_compatible
+        base_url: http://127.0.0.1:8000/v1
+        model: Qwen/Qwen2.5-VL-72B-Instruct
+        api_key_env: TEACHER_KEY     # the name of the variable; the key itself never stands in a recipe
 """
 
 from __future__ import annotations
