@@ -71,7 +71,7 @@ class Shape:
 SHAPES = {
     "tiny": Shape(64, 2, 4, 2, 128, {"depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64}, 1024, 2),
     "cpu": Shape(
-        512, 8, 8, 4, 1408, {"depth": 4, "hidden_size": 256, "num_heads": 8, "intermediate_size": 1024}, 16_384, 2
+        512, 8, 8, 4, 2752, {"depth": 8, "hidden_size": 256, "num_heads": 8, "intermediate_size": 1024}, 49_152, 2
     ),
     "3b": Shape(2048, 36, 16, 2, 11_008, {"hidden_size": 1280}),
     "7b": Shape(3584, 28, 28, 4, 18_944, {"hidden_size": 1280}, 152_064),

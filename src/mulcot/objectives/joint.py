@@ -93,7 +93,11 @@ class Joint(nn.Module):
 def hidden_states(network: Any, batch: Batch) -> Tensor:
     """The hidden states of all tokens of the batch in one list; `Targets.source_T` points into it."""
     hidden_BSD: Tensor = network(
-        batch.ids_BS, batch.positions_ABS, mask(batch, network.attention), batch.pixels_NF, batch.grids_I3
+        batch.ids_BS,
+        batch.positions_ABS,
+        mask(batch, network.attention),
+        batch.pixels_NF,
+        batch.grids_I3,
     )
     return hidden_BSD.flatten(0, 1)
 

@@ -32,7 +32,7 @@ class JointObjective(Settings):
     normalise: Literal["update", "micro_batch"] = "update"
     """`update` takes the mean over all target tokens of one optimizer step, so how they are split into micro-batches
     and processes makes no difference; `micro_batch` takes the mean of each micro-batch's own mean."""
-    head_tokens: int = volatile(512, ge=1)
+    head_tokens: int = volatile(256, ge=1)
     """The language-model head is applied to this many target tokens at a time. More is faster and needs more memory."""
 
     @model_validator(mode="before")

@@ -53,6 +53,8 @@ class Network(nn.Module):
         `mask` is boolean over (row, 1, query, key), true where a token may look, or a flex block mask, or boolean over
         (row, token) for ordinary causal rows.
         """
+        if isinstance(mask, Tensor) and mask.ndim == 4:
+            mask = self._additive(mask)
         out = self.inner.model(
             input_ids=ids_BS,
             position_ids=positions_ABS,
@@ -64,6 +66,11 @@ class Network(nn.Module):
         )
         hidden_BSD: Tensor = out.last_hidden_state
         return hidden_BSD
+
+    def _additive(self, mask: Tensor) -> Tensor:
+        """The mask as something to add to the scores, once instead of in every layer; any attention takes it."""
+        dtype = self.inner.dtype
+        return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
 
     @contextmanager
     def answering(self) -> Iterator[None]:
