@@ -12,10 +12,11 @@ install: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
 	touch $@
 
-demo: install  ## draw the synthetic posts, check them and show them
+demo: install  ## the method on synthetic posts, and pages to look at
 	$(BIN)/mulcot run recipes/demo.yaml
-	$(BIN)/mulcot data stats synthetic
-	$(BIN)/mulcot data preview --recipe recipes/demo.yaml --out runs/demo/preview.html
+	$(BIN)/mulcot data stats --recipe recipes/demo.yaml
+	$(BIN)/mulcot data preview --recipe recipes/demo.yaml --out runs/demo/posts.html
+	$(BIN)/mulcot teacher review runs/demo --out runs/demo/chains.html
 
 test: install  ## the fast suite
 	$(BIN)/python -m pytest -m 'not slow and not gpu' -n 2 $(ARGS)
