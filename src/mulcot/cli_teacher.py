@@ -44,9 +44,7 @@ def estimate(
     names, folder = METHODS[chosen.method], RunFolder(loaded.folder)
     before = {"dataset": folder.stage(1 + names.index("dataset"), "dataset")}
     own = folder.stage(1 + names.index("teacher"), "teacher")
-    job = Job(
-        folder=own, before=before, task=chosen.task, dataset=chosen.dataset, seed=chosen.seed, reporter=reporter
-    )
+    job = Job(folder=own, before=before, task=chosen.task, dataset=chosen.dataset, seed=chosen.seed, reporter=reporter)
     found = stage.estimate(job)
     print(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(found.lines(stage.prices)))
 
@@ -90,6 +88,29 @@ def ratings(
 
     found = summarise(read_ratings(files))
     print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(summary_lines(found)))
+
+
+@app.command()
+def simulate(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help="Options of the simulated teacher: skill=0.8 mistakes.leak=0.1", metavar="KEY=VALUE"),
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    key_env: Annotated[
+        str | None, typer.Option(help="Demand the key that this environment variable holds.", metavar="NAME")
+    ] = None,
+) -> None:
+    """Serve a simulated teacher that answers about synthetic posts, to try everything without a key or a bill."""
+    from mulcot.recipe import build_plugin, parse_assignments
+    from mulcot.teachers.base import teachers
+    from mulcot.teachers.simulated import Simulated, serve
+
+    options = {**parse_assignments(words or []), "name": Simulated.name}
+    teacher = build_plugin(teachers, options, "teacher simulate")
+    assert isinstance(teacher, Simulated)
+    serve(teacher.simulation(), host, port, key_env, lambda text: print(text, flush=True))
 
 
 def _stage(folder: Path, name: str) -> StageFolder:

@@ -104,9 +104,7 @@ def krippendorff_alpha(units: Sequence[Sequence[int]], scale: Sequence[int]) -> 
         between = sum(totals[value] for value in scale[low : high + 1])
         return (between - (totals[one] + totals[other]) / 2) ** 2
 
-    observed = sum(
-        sum(distance(one, other) for one in unit for other in unit) / (len(unit) - 1) for unit in pairable
-    )
+    observed = sum(sum(distance(one, other) for one in unit for other in unit) / (len(unit) - 1) for unit in pairable)
     expected = sum(
         totals[one] * totals[other] * distance(one, other) for one in totals for other in totals
     ) / (number - 1)  # fmt: skip
