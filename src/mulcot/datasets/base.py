@@ -96,6 +96,8 @@ def read(dataset: Dataset, task: Task, store: Store) -> Iterator[Example | Rejec
     ids = _Ids()
     counts: dict[str, int] = {}
     for row in dataset.rows(store):
+        if dataset.limit is not None and isinstance(row, Row) and counts.get(row.example.split, 0) >= dataset.limit:
+            continue  # its split is known and full: no need to open its picture
         result = row if isinstance(row, Rejected) else _finish(row, dataset, task, gallery, ids)
         if isinstance(result, Example):
             counts[result.split] = counts.get(result.split, 0) + 1

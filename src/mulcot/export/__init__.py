@@ -1,1 +1,1 @@
-"""What leaves the house in other tools' forms."""
+"""Data and models in the forms of other tools."""
