@@ -266,12 +266,12 @@ async def test_a_wrong_key_is_sent_once_however_many_requests_wait(loopback, tea
     server = await loopback(answer)
     async with teacher(server).session() as session:
         tasks = [asyncio.create_task(session.complete(ask(f"{n}"))) for n in range(50)]
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         session.drain()
         rest = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(task.exception()) for task in done] == [CallError]
-    assert len(server.asked) <= 2
-    assert sum(isinstance(error, Interrupted) for error in rest) >= 48
+    assert len(server.asked) == 1
+    assert all(isinstance(error, Interrupted | CallError) for error in rest)
+    assert all(error.fatal for error in rest if isinstance(error, CallError))
 
 
 @pytest.mark.parametrize(

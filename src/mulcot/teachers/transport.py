@@ -89,6 +89,7 @@ class HttpSession:
         self._usual_tokens: float | None = None
         self._refused = 0
         self._ever = False
+        self._fatal: CallError | None = None
 
     async def complete(self, request: Request) -> Reply:
         """The reply; what may pass when repeated is repeated."""
@@ -98,6 +99,9 @@ class HttpSession:
         while True:
             expected = self._expected_tokens(request)
             slot = await self._endpoints.acquire(expected, avoid=avoid)
+            if self._fatal is not None:  # whoever waited meanwhile would only fail in the same way
+                self._endpoints.release(slot)
+                raise self._fatal
             sent = dataclasses.replace(self._dialect)
             body = write_body(request, self._target.model, pictures, sent, self._target.extra_body)
             outcome = await self._try(request, slot, body, expected)
@@ -137,6 +141,8 @@ class HttpSession:
             self._endpoints.succeeded(slot, expected, self._count_tokens(reply))
             return reply
         except CallError as error:
+            if error.fatal:
+                self._fatal = error
             if self._observer is not None:
                 self._observer(request, error)
             self._endpoints.failed(slot, error)
