@@ -13,7 +13,7 @@ from mulcot.backbones.qwen_vl import QwenVL
 torch.set_num_threads(1)
 
 
-@pytest.fixture(params=["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+@pytest.fixture(params=["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"])
 def settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> QwenVL:
     folder = tmp_path_factory.mktemp(request.param)
     return QwenVL.demo(folder, family=request.param)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -49,3 +51,13 @@ def test_every_backbone_has_a_documented_option_for_every_field() -> None:
     for cls in backbones:
         for name, field in cls.model_fields.items():
             assert field.description, f"{cls.name}.{name}"
+
+
+def test_the_docs_name_every_option_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "backbones.md").read_text("utf-8")
+    for name, field in QwenVL.model_fields.items():
+        row = re.search(rf"^\| `{name}` \| (.+?) \|", page, re.MULTILINE)
+        assert row, name
+        assert name == "lora" or row.group(1) == f"`{field.default}`"
+    assert f"`lora.dropout` | `{Lora().dropout}`" in page
+    assert f"`lora.rank`, `lora.alpha` | `{Lora().rank}`, `{Lora().alpha}`" in page

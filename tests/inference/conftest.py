@@ -16,7 +16,7 @@ from mulcot.tasks.base import Prompt
 
 torch.set_num_threads(1)
 
-FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
 LABELS = ("neutral", "negative", "positive", "a longer label")
 
 

@@ -30,7 +30,7 @@ def plain_greedy(model, encoded, plain_logits) -> tuple[list[int], bool]:
     return ids, False
 
 
-@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"])
 def test_greedy_chains_equal_whole_passes_token_by_token(models, examples, plain_logits, family: str) -> None:
     model = models(family)
     batch = examples(model)

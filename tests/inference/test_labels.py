@@ -13,7 +13,7 @@ def scores(model, examples) -> torch.Tensor:
     return score_labels(prefill(model, examples, room_for_labels([encoded.label for encoded in examples])))
 
 
-@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"])
 def test_scores_equal_whole_passes_over_each_label(models, examples, plain_logits, family: str) -> None:
     model = models(family)
     batch = examples(model)

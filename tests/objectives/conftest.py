@@ -16,7 +16,7 @@ from mulcot.tasks.base import Prompt
 
 torch.set_num_threads(1)
 
-FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
+FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
 WORDS = ["sun", "rain", "joy", "the", "grief", "and", "a", "picture", "of", "no", "one", "explains", "why"]
 LABELS = ("positive", "neutral", "negative")
 
@@ -70,7 +70,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., LoadedMode
 
     def get(family: str = "qwen2_5_vl", full: bool = False) -> LoadedModel:
         if (family, full) not in made:
-            changes = {"lora": None} if full else {"lora": Lora(rank=4, dropout=0)}
+            lora = Lora(rank=4, dropout=0, modules=demos[family].lora.modules)
+            changes = {"lora": None} if full else {"lora": lora}
             made[family, full] = load(demos[family], trained="both", **changes)
         return made[family, full]
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -49,3 +50,11 @@ def test_an_unknown_preset_is_refused() -> None:
 
 def test_how_many_logits_are_made_at_once_does_not_make_a_stage_stale() -> None:
     assert JointObjective(head_tokens=7).fingerprint() == JointObjective().fingerprint()
+
+
+def test_the_docs_name_every_option_with_its_default() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "joint-training.md").read_text("utf-8")
+    for name, field in DistillationObjective.model_fields.items():
+        assert f"| `{name}` | `{field.default}` |" in page
+    for name, value in DistillationObjective.presets["published_code"].items():
+        assert f"`{name}: {value}`" in page

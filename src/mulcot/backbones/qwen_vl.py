@@ -1,16 +1,16 @@
-"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL, from a folder or a hub name."""
+"""Qwen2-VL, Qwen2.5-VL and Qwen3-VL, dense or mixture of experts, from a folder or a hub name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from mulcot.backbones.base import Backbone, backbones
+from mulcot.backbones.base import PROJECTIONS, Backbone, Lora, backbones
 
 if TYPE_CHECKING:
     from mulcot.backbones.runtime.loaded import LoadedModel
 
-Family = Literal["qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
+Family = Literal["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"]
 
 
 @backbones.register("qwen_vl")
@@ -33,4 +33,6 @@ class QwenVL(Backbone):
         from mulcot.backbones.runtime.fresh import write_demo
 
         write_demo(folder, family)
-        return cls(model=str(folder), image_size=56, dtype="fp32")
+        # The experts of a mixture are one tensor each, which adapters for linear layers do not reach.
+        modules = PROJECTIONS[:4] if family == "qwen3_vl_moe" else PROJECTIONS
+        return cls(model=str(folder), image_size=56, dtype="fp32", lora=Lora(modules=modules))

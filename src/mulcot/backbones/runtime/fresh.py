@@ -21,6 +21,7 @@ from transformers import (
     Qwen2VLConfig,
     Qwen2VLImageProcessorPil,
     Qwen3VLConfig,
+    Qwen3VLMoeConfig,
 )
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
@@ -36,7 +37,12 @@ CONTROL = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
-CONFIGS: dict[str, Any] = {"qwen2_vl": Qwen2VLConfig, "qwen2_5_vl": Qwen2_5_VLConfig, "qwen3_vl": Qwen3VLConfig}
+CONFIGS: dict[str, Any] = {
+    "qwen2_vl": Qwen2VLConfig,
+    "qwen2_5_vl": Qwen2_5_VLConfig,
+    "qwen3_vl": Qwen3VLConfig,
+    "qwen3_vl_moe": Qwen3VLMoeConfig,
+}
 DEMO_TEXTS = (
     "Read the post and the picture, then explain the mood step by step.",
     "positive negative neutral Text_analysis Image_analysis Conflict_resolution Final_conclusion Prediction",
@@ -100,7 +106,7 @@ def write(folder: Path, config: PreTrainedConfig, tokenizer: PreTrainedTokenizer
 def write_demo(folder: Path, family: str) -> None:
     """The smallest useful model of the family, with weights from a fixed seed and large enough to make a difference."""
     tokenizer = train_tokenizer(DEMO_TEXTS, 360)
-    text = {
+    text: dict[str, Any] = {
         "hidden_size": 32,
         "intermediate_size": 48,
         "num_hidden_layers": 2,
@@ -110,22 +116,27 @@ def write_demo(folder: Path, family: str) -> None:
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]},
         "initializer_range": 0.2,
     }
+    text |= _TEXT.get(family, {})
     vision = {"depth": 2, "num_heads": 2, "patch_size": 14, "initializer_range": 0.2, **_VISION[family]}
-    if family == "qwen3_vl":
-        text["head_dim"] = 8
     with torch.random.fork_rng():
         torch.manual_seed(0)
         write(folder, configure(family, tokenizer, text, vision), tokenizer, torch.float32)
 
 
+_TEXT: dict[str, dict[str, Any]] = {
+    "qwen3_vl": {"head_dim": 8},
+    "qwen3_vl_moe": {"head_dim": 8, "moe_intermediate_size": 16, "num_experts": 4, "num_experts_per_tok": 2},
+}
+_QWEN3_VISION = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "out_hidden_size": 32,
+    "num_position_embeddings": 16,
+    "deepstack_visual_indexes": [0, 1],
+}
 _VISION: dict[str, dict[str, Any]] = {
     "qwen2_vl": {"embed_dim": 16, "hidden_size": 32, "mlp_ratio": 2},
     "qwen2_5_vl": {"hidden_size": 16, "intermediate_size": 24, "out_hidden_size": 32, "fullatt_block_indexes": [1]},
-    "qwen3_vl": {
-        "hidden_size": 16,
-        "intermediate_size": 24,
-        "out_hidden_size": 32,
-        "num_position_embeddings": 16,
-        "deepstack_visual_indexes": [0, 1],
-    },
+    "qwen3_vl": _QWEN3_VISION,
+    "qwen3_vl_moe": _QWEN3_VISION,
 }
