@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic_core import PydanticUndefined
 
@@ -61,6 +61,16 @@ def options(name: str) -> str:
     return options_table(cls)
 
 
+def section(name: str) -> str:
+    """The options of a recipe section, `teacher`, or of those below one of its options, `teacher.retry`."""
+    cls: type[Settings] = Recipe
+    for option in name.split("."):
+        annotation = cls.model_fields[option].annotation
+        parts = (annotation, *get_args(annotation))
+        cls = next(part for part in parts if isinstance(part, type) and issubclass(part, Settings))
+    return options_table(cls)
+
+
 def options_table(cls: type[Settings]) -> str:
     """The fields of a settings class: name, default, meaning."""
     rows = ["| option | default | meaning |", "| --- | --- | --- |"]
@@ -104,6 +114,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "options": options,
     "plugins": plugins,
     "recipe-keys": recipe_keys,
+    "section": section,
     "tree": tree,
 }
 

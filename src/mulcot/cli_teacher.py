@@ -55,7 +55,7 @@ def summary(folder: RunPath, as_json: AsJson = False) -> None:
     from mulcot.teaching.summary import summary_lines
 
     found = json.loads((_stage(folder, "teacher") / "summary.json").read_text("utf-8"))
-    print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(summary_lines(found)))
+    print(json.dumps(found, indent=2) if as_json else "\n".join(summary_lines(found)))
 
 
 @app.command()
@@ -87,7 +87,7 @@ def ratings(
     from mulcot.teaching.ratings import read_ratings, summarise, summary_lines
 
     found = summarise(read_ratings(files))
-    print(json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(summary_lines(found)))
+    print(json.dumps(found, indent=2) if as_json else "\n".join(summary_lines(found)))
 
 
 @app.command()

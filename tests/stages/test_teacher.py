@@ -5,6 +5,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,10 +18,11 @@ import scripted
 from scripted import always, chain, error, files, hinted, honest, make_job, make_stage, messy, post_of, reply
 from scripted import write_posts as posts
 
-from mulcot.errors import DataError, Interrupted, TeacherError
+from mulcot.errors import DataError, Interrupted, RunError, TeacherError
 from mulcot.progress import Reporter
 from mulcot.records import Example, Rationale, read_lines
 from mulcot.tasks.multiple_choice import MultipleChoice
+from mulcot.teachers import database
 from mulcot.teachers.base import ErrorKind, Request, Usage
 from mulcot.teachers.ledger import Ledger
 from mulcot.teaching.results import Failure
@@ -356,6 +358,36 @@ def test_questions_with_choices_get_chains_too(tmp_path: Path) -> None:
     make_stage(answer).run(job)
     found = [(record.stage, record.prediction) for record in rationales(tmp_path / "run")]
     assert found == [(1, "A"), (2, "B")] * 4
+
+
+def test_a_full_disk_stops_the_run_with_its_reason_and_loses_nothing_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make_stage(messy)
+    whole.run(make_job(tmp_path / "whole", posts(tmp_path / "data", 30)))
+    job = make_job(tmp_path / "run", posts(tmp_path / "data", 30))
+    write = database.write
+    batches = 0
+
+    def full(connection: sqlite3.Connection, path: Path, rows: list[Any]) -> None:
+        nonlocal batches
+        batches += 1
+        if batches > 3:
+            raise RunError("the disk is full", hint="Make room; the same command continues.")
+        write(connection, path, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "write", full)
+        with pytest.raises(RunError, match="disk is full"):
+            make_stage(messy).run(job)
+    kept = Ledger(job.folder / "ledger.sqlite", read_only=True)
+    before = kept.totals().replies
+    kept.close()
+    assert before > 0
+    rest = make_stage(messy)
+    rest.run(job)
+    assert len(asked(rest)) == len(asked(whole)) - before
+    assert files(tmp_path / "run") == files(tmp_path / "whole")
 
 
 def test_examples_without_a_label_are_not_asked_and_not_lost(tmp_path: Path) -> None:

@@ -72,12 +72,6 @@ async def test_money_stops_before_the_reply_that_could_be_too_dear() -> None:
     assert "teacher.budget" in caught.value.hint
 
 
-async def test_remembered_replies_cost_nothing() -> None:
-    purse = Purse(Budget(tokens=1000), None, Spent())
-    purse.settle(await purse.reserve(ASK), answer(500, 400, remembered=True))  # type: ignore[arg-type]
-    assert purse.spent == Spent()
-
-
 async def test_a_reply_of_unknown_size_counts_as_its_worst_case_in_the_budget_and_as_unknown_in_the_sum() -> None:
     purse = Purse(Budget(tokens=450), PRICES, Spent())
     purse.settle(await purse.reserve(ASK), answer(None, None))  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from mulcot.errors import Interrupted, TeacherError
 from mulcot.settings import Settings
-from mulcot.teachers.base import Reply, Request
+from mulcot.teachers.base import Load, Reply, Request, Session
 from mulcot.teachers.ledger import Totals
 
 USUAL_REPLY = 2048
@@ -119,9 +119,9 @@ class Purse:
         return self._tickets
 
     def settle(self, ticket: int, reply: Reply | None) -> None:
-        """Replaces what was set aside by what it cost; nothing where there is no reply or it was remembered."""
+        """Replaces what was set aside by what it cost; nothing where there is no reply."""
         worst = self._under_way.pop(ticket)
-        if reply is not None and not reply.remembered:
+        if reply is not None:
             self._count(reply, worst)
         self._wake()
 
@@ -173,6 +173,33 @@ class Purse:
             return None
         paid, most = self.prices.cost(spent.prompt, spent.completion, spent.cached), self.prices.cost(*worst)
         return f"{paid:,.4f} of {budget.money:,.2f} {self.prices.currency}, and a reply may cost {most:,.4f}"
+
+
+class Metered:
+    """A session whose requests are paid from a purse. What the ledger or the cache knows never comes here."""
+
+    def __init__(self, session: Session, purse: Purse) -> None:
+        self._session = session
+        self._purse = purse
+
+    async def complete(self, request: Request) -> Reply:
+        """The reply, if the budget allows for it."""
+        ticket = await self._purse.reserve(request)
+        reply = None
+        try:
+            reply = await self._session.complete(request)
+            return reply
+        finally:
+            self._purse.settle(ticket, reply)
+
+    def drain(self) -> None:
+        """Starts nothing any more."""
+        self._purse.close()
+        self._session.drain()
+
+    def load(self) -> Load:
+        """How busy it is."""
+        return self._session.load()
 
 
 def cost_of(spent: Spent, prices: Prices | None) -> float | None:

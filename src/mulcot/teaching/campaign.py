@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from mulcot.errors import Interrupted, MediaError, TeacherError
 from mulcot.progress import Bar, Reporter
 from mulcot.records import Example
-from mulcot.teachers.base import CallError, Reply, Request, Teacher
+from mulcot.teachers.base import CallError, Teacher
 from mulcot.teachers.client import Client, open_client
 from mulcot.teachers.crowd import Stop, run_all
 from mulcot.teachers.ledger import Ledger
-from mulcot.teaching.budget import BudgetUsedUp, Purse, shown_money
+from mulcot.teaching.budget import BudgetUsedUp, Metered, Purse, shown_money
 from mulcot.teaching.cases import Cases, Known, Outcome
 from mulcot.teaching.pilot import Pilot, PilotResult
 from mulcot.teaching.sample import draw
@@ -102,6 +102,8 @@ class Campaign:
         stop.listen(self.purse.close)
         try:
             async with open_client(teacher, ledger, cache=cache, stop=stop) as client:
+                assert client.session is not None
+                client.session = Metered(client.session, self.purse)
                 yield client
         except Interrupted as stopped:
             safe = f"{sum(self.settled):,} of {len(self.settled):,} examples are settled and every paid reply is kept"
@@ -145,12 +147,8 @@ class Campaign:
 
     async def _pursue(self, client: Client, stop: Stop, example: Example, last_stage: int = TOLD) -> Outcome | None:
         """The outcome, or None where this example got no reply. What concerns all examples stops the campaign."""
-
-        async def ask(request: Request) -> Reply:
-            return await self._ask(client, request)
-
         try:
-            outcome = await self.cases.pursue(example, ask, last_stage=last_stage)
+            outcome = await self.cases.pursue(example, client.ask, last_stage=last_stage)
         except MediaError as error:
             self.unanswered[example.id] = f"picture: {error.reason}"
         except (CallError, BudgetUsedUp) as error:
@@ -165,18 +163,6 @@ class Campaign:
             self.unanswered.pop(example.id, None)
             return outcome
         return None
-
-    async def _ask(self, client: Client, request: Request) -> Reply:
-        known = client.known(request)
-        if known is not None:
-            return known
-        ticket = await self.purse.reserve(request)
-        reply = None
-        try:
-            reply = await client.ask(request)
-            return reply
-        finally:
-            self.purse.settle(ticket, reply)
 
     def _show(self, bar: Bar, client: Client) -> None:
         board, spent, purse = self.board, self.purse.spent, self.purse

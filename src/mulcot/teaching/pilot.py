@@ -15,6 +15,7 @@ from mulcot.records import Json
 from mulcot.settings import Settings
 from mulcot.teaching.cases import Outcome
 from mulcot.teaching.confusion import Confusion
+from mulcot.teaching.terminal import harmless
 from mulcot.teaching.verdict import UNTOLD, Verdict
 
 SHOWN = 10
@@ -78,7 +79,7 @@ class PilotResult:
             f"the pilot found {self.confusion.right} of {self.confusion.total} labels ({accuracy:.0%}); "
             f"{wanted:.0%} are wanted before the rest is paid for",
             "",
-            *self.confusion.lines(),
+            *map(harmless, self.confusion.lines()),
             "",
         ]
         for number, outcome in enumerate(self.failures[:SHOWN], start=1):
@@ -108,7 +109,8 @@ def _failure(outcome: Outcome) -> Json:
 def _shown(number: int, failure: Json) -> list[str]:
     got = failure["prediction"] or failure["verdict"]
     about = f" [{failure['aspect']}]" if "aspect" in failure else ""
-    lines = [f"{number:>2}. {failure['label']}, got {got}: {_short(failure['text'])}{_short(about)}"]
+    head = harmless(f"{failure['label']}, got {got}")
+    lines = [f"{number:>2}. {head}: {_short(failure['text'])}{_short(about)}"]
     if failure["verdict"] not in (Verdict.WRONG_LABEL, Verdict.COMPLETE):
         lines.append(f"    {failure['verdict']}: {_short(failure['reply']) or 'no text'}")
     return lines
@@ -116,5 +118,5 @@ def _shown(number: int, failure: Json) -> list[str]:
 
 def _short(text: str) -> str:
     """One harmless line for a terminal."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    line = harmless(" ".join(text.split()))
     return line if len(line) <= 100 else line[:99] + "\u2026"

@@ -15,6 +15,7 @@ from typing import Any
 
 from mulcot.errors import DataError
 from mulcot.records import Json, Record
+from mulcot.teaching.terminal import harmless
 
 QUESTIONS = {
     "correctness": "Does the reasoning hold, and does it lead to the right label?",
@@ -128,7 +129,7 @@ def summary_lines(found: Json) -> list[str]:
         several = result["rated_by_several"]
         shown = "unknown" if alpha is None else f"{alpha:.3f}"
         lines.append(f"  agreement (Krippendorff's alpha, ordinal): {shown}, over {several:,} chains rated by several")
-    return lines
+    return [harmless(line) for line in lines]
 
 
 def _read(path: Path) -> Json:

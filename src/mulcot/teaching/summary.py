@@ -7,6 +7,7 @@ from typing import Any
 
 from mulcot.records import Json
 from mulcot.teaching.confusion import Confusion
+from mulcot.teaching.terminal import harmless
 
 _BAR = 30
 _ROWS = 12
@@ -16,14 +17,8 @@ _UNITS = {"replies_per_example": "replies per example", "words_per_chain": "word
 
 def summary_lines(summary: Json) -> list[str]:
     """Everything worth a look, in the order in which it is usually asked."""
-    return [
-        *_head(summary),
-        *_reasons(summary),
-        *_attempts(summary),
-        *_confusion(summary),
-        *_cost(summary),
-        *_histograms(summary),
-    ]
+    parts = (_head, _reasons, _attempts, _confusion, _cost, _histograms)
+    return [harmless(line) for part in parts for line in part(summary)]
 
 
 def _head(summary: Json) -> Iterator[str]:
@@ -55,10 +50,10 @@ def _attempts(summary: Json) -> Iterator[str]:
     for stage, found in summary["attempts"].items():
         if found["limit"] is None:
             continue
-        yield f"{stage}: attempt    asked    whole   accepted"
+        yield f"{stage}: attempt    asked    first whole   accepted"
         for number, row in enumerate(zip(found["asked"], found["whole"], found["accepted"], strict=True), start=1):
             asked, whole, accepted = row
-            yield f"  {number:>13}  {asked:>7,}  {whole:>7,}  {accepted:>7,}  {_percent(accepted, asked)}"
+            yield f"  {number:>13}  {asked:>7,}  {whole:>13,}  {accepted:>9,}  {_percent(accepted, asked)}"
         yield f"  {_advice(found)}"
 
 
