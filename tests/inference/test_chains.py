@@ -75,6 +75,16 @@ def test_chains_end_at_their_stop_whatever_the_others_do(talkative) -> None:
     assert len(lengths) > 2, "the case to be tested: rows leave the batch one after the other"
 
 
+def test_samples_stay_the_same_when_others_leave_the_batch(models, examples, monkeypatch) -> None:
+    model, decoding = models(), Decoding(temperature=1.0, max_tokens=TOKENS)
+    batch = examples(model, sizes=(1, 9, 4, 2, 7, 3))
+    common = {token for chain in write(ready(model, batch), decoding) for token in chain.ids[5:8]}
+    monkeypatch.setattr(type(model), "stops", property(lambda self: tuple(common)))
+    together = write(ready(model, batch), decoding)
+    assert len({len(chain.ids) for chain in together}) > 2, "the case to be tested: rows leave one after the other"
+    assert [write(ready(model, [encoded]), decoding)[0] for encoded in batch] == together
+
+
 def test_the_stream_is_the_chain_as_it_grows(talkative) -> None:
     model, batch, _, _ = talkative
     decoding = Decoding(max_tokens=TOKENS)
