@@ -5,7 +5,9 @@
         name: openai_compatible
         base_url: http://127.0.0.1:8000/v1
         model: Qwen/Qwen2.5-VL-72B-Instruct
-        api_key_env: TEACHER_KEY     # the name of the variable; the key itself never stands in a recipe
+        api_key_env: TEACHER_KEY
+
+`api_key_env` is the name of the variable that holds the key; the key itself never stands in a recipe.
 """
 
 from __future__ import annotations
