@@ -42,7 +42,8 @@ def run(name: str) -> bool:
 def main() -> int:
     """All of them, or those named."""
     names = sys.argv[1:] or sorted(p.stem for p in HERE.glob("*.py") if p.stem != "run_all")
-    return 0 if all([run(name) for name in names]) else 1
+    passed = [run(name) for name in names]
+    return 0 if all(passed) else 1
 
 
 if __name__ == "__main__":
