@@ -223,6 +223,19 @@ def test_label_sets_of_different_sizes_fill_up_with_absent_labels(models, exampl
     torch.testing.assert_close(kl, torch.zeros(2))
 
 
+def test_a_label_that_is_certain_is_not_taken_for_an_absent_one(models, example) -> None:
+    model = models()
+    batch = pack([example(model, 0, choices=True)], "shared_prefix", model.pad)
+    # One-hot states and a steep head: every token of every label has probability 1 to the last bit of fp32.
+    size = int(batch.choices.token_T.max()) + 1
+    hidden_ND = torch.zeros(batch.ids_BS.numel(), size)
+    sure = batch.choices.kind_T == 1
+    hidden_ND[batch.choices.source_T[sure], batch.choices.token_T[sure]] = 200.0
+    scores = label_scores(hidden_ND, torch.eye(size), batch, 100)
+    assert scores[0, 1] == 0
+    assert scores.softmax(-1)[0, 1] == 1
+
+
 def test_soft_labels_move_to_a_device() -> None:
     teacher, _ = logits()
     moved = stored(teacher, 4, 2.0, 40).to("meta")

@@ -129,8 +129,9 @@ def _losses(
         soft_C = torch.zeros_like(hard_C)
         if soft is not None and teaching is not None:
             carrying = weights_TL[part, SOFT].nonzero()[:, 0]
-            rows = carrying + part.start
-            teacher_CM, student_CM = teaching.tokens.compare(logits_CV[carrying], rows)
+            # A copy of the logits is only worth it where some tokens carry no soft label.
+            student_CV = logits_CV if len(carrying) == len(logits_CV) else logits_CV[carrying]
+            teacher_CM, student_CM = teaching.tokens.compare(student_CV, carrying + part.start)
             soft_C = soft_C.index_copy(0, carrying, divergence(teacher_CM, student_CM, soft.divergence))
         return torch.stack([hard_C, soft_C], -1)
 
@@ -143,9 +144,9 @@ def label_scores(hidden_ND: Tensor, head_VD: Tensor, batch: Batch, size: int) ->
     labels = int(choices.kind_T.max()) + 1
     logprob_T = token_logprobs(hidden_ND[choices.source_T], head_VD, choices.token_T, size)
     cell_T = choices.owner_T * labels + choices.kind_T
-    shape = (batch.counts.examples, labels)
-    scores_EQ = logprob_T.new_zeros(shape).flatten().index_add(0, cell_T, logprob_T).view(shape)
-    return scores_EQ.masked_fill(scores_EQ == 0, ABSENT)
+    cells = logprob_T.new_zeros(batch.counts.examples * labels)
+    there = cells.index_fill(0, cell_T, 1.0) > 0
+    return cells.index_add(0, cell_T, logprob_T).masked_fill(~there, ABSENT).view(-1, labels)
 
 
 def _class_loss(scores_EQ: Tensor, teaching: Teaching, soft: DistillationObjective) -> Tensor:
