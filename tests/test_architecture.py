@@ -24,6 +24,7 @@ LAYERS: list[set[str]] = [
     {"datasets", "teachers", "backbones", "objectives", "metrics"},
     {"statistics", "teaching", "inference"},
     {"training"},
+    {"predicting"},
     {"pages", "export", "tiny"},
     {"stages"},
     {"recipe", "families"},

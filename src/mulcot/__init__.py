@@ -1,5 +1,21 @@
 """mulcot: distil a large teacher into a small vision-language model that explains and classifies posts."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from mulcot.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from mulcot.predicting.posts import Post
+    from mulcot.predicting.predictor import Predictor
+
+__all__ = ["Post", "Predictor", "__version__"]
+
+_LAZY = {"Post": "mulcot.predicting.posts", "Predictor": "mulcot.predicting.predictor"}
+
+
+def __getattr__(name: str) -> Any:
+    """What needs Pillow and torch is imported when it is first asked for, so that `import mulcot` stays light."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'mulcot' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

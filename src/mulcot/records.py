@@ -127,7 +127,7 @@ class Rationale(Record):
     fields: Mapping[str, str]
     """The chain in the task's order; `Prediction` is spelled as the label. Free of control tokens."""
     prediction: str | None = None
-    """The label it ends with; can differ from the example's own, or be absent, only where chains were kept unchecked."""
+    """The label it ends with; differs from the example's own, or is absent, only where chains were kept unchecked."""
     attempts: int = 1
     """Replies that this example took, over both stages."""
     model: str = ""
@@ -136,6 +136,38 @@ class Rationale(Record):
     """Written by a simulated teacher."""
     usage: Json = field(default_factory=dict)
     """Tokens of all its replies, `prompt` and `completion`; null where the server did not tell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction(Record):
+    """What a model says about one example."""
+
+    id: str
+    """The example's."""
+    label: str | None = None
+    """The likeliest label; absent where none was asked for or `problem` says why there is none."""
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    """Of every label, with the model's fitted temperature where it has one; empty where the label was generated."""
+    logprobs: Mapping[str, float] = field(default_factory=dict)
+    """Of every label written out in full, untempered."""
+    chain: str | None = None
+    """The chain as the model wrote it."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """What the task reads in the chain."""
+    chain_label: str | None = None
+    """The label that the chain ends with."""
+    chain_problem: str = ""
+    """Why the chain ends with none: `empty`, `no_prediction`, `outside_label_set`, `several_predictions`."""
+    cut: bool = False
+    """The chain did not end by itself."""
+    agrees: bool | None = None
+    """Whether label and chain agree; absent where one of them is."""
+    reply: str | None = None
+    """The label as the model wrote it, where it was generated."""
+    published_label: str | None = None
+    """The label of `reply` by the published code's own rule."""
+    problem: str = ""
+    """`not_finite` where the model's scores are no numbers, or why a generated reply names no label."""
 
 
 def content_id(*parts: str | None) -> str:

@@ -13,6 +13,7 @@ from mulcot.errors import DataError
 from mulcot.records import Example, Json, Rationale, read_lines
 from mulcot.settings import Settings, volatile
 from mulcot.stages.base import Job
+from mulcot.tasks.saved import SavedTask, save_task
 
 if TYPE_CHECKING:
     from mulcot.backbones.base import Backbone
@@ -72,10 +73,11 @@ def device() -> str:
 
 
 def keep_model(job: Job) -> None:
-    """The best state becomes the stage's model."""
+    """The best state becomes the stage's model; what it was asked is kept beside it."""
     target, part = job.folder / MODEL, job.folder / ".model.part"
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(job.folder / "best", part)
+    save_task(SavedTask(job.task, job.dataset.text), part)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
 

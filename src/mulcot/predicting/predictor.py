@@ -1,0 +1,213 @@
+"""A trained model that is asked: label and chain from one reading of picture and post.
+
+    predictor = Predictor.load("runs/demo")
+    predictor.predict([Post(text="what a day", image="day.jpg")])
+
+The label is scored exactly over the label set, so there always is one; the chain is written from the same cache. With
+`generate` both are written instead, each by a pass of its own, which is the published protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import torch
+from PIL import Image
+
+from mulcot.backbones.base import Turn, load_folder
+from mulcot.backbones.runtime.loaded import LoadedModel
+from mulcot.encoded import Encoded
+from mulcot.errors import MediaError, MulcotError
+from mulcot.inference.answer import answer
+from mulcot.inference.chains import Chain, room_for_chain, stream, write
+from mulcot.inference.prefill import prefill
+from mulcot.inference.settings import Decoding
+from mulcot.media import Gallery
+from mulcot.media.opening import DEFAULT_LIMITS
+from mulcot.predicting.answers import generated_label, scored_label, with_chain
+from mulcot.predicting.places import find_model, load_temperature
+from mulcot.predicting.posts import Post
+from mulcot.records import Example, Prediction, Rejected
+from mulcot.tasks.base import Purpose
+from mulcot.tasks.saved import SavedTask, load_task
+
+LONGEST = 8192
+"""Tokens of picture and post, the published limit; a longer example is rejected alone instead of filling the memory."""
+
+UNFINISHED = "\ufffd"
+
+
+class Asked(NamedTuple):
+    """An example, ready for the model."""
+
+    example: Example
+    chain: Encoded
+    """With the branches that are answered from one cache."""
+    label: Encoded | None = None
+    """The label prompt as a second question of its own, where the label is generated."""
+
+
+class Predictor:
+    """Answers for posts and examples, always in their order; what cannot be asked is rejected with its reason."""
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        asked: SavedTask,
+        *,
+        temperature: float = 1.0,
+        decoding: Decoding = Decoding(),  # noqa: B008  (frozen)
+        batch_size: int = 16,
+        longest: int = LONGEST,
+    ) -> None:
+        self.model = model
+        self.task = asked.task
+        self.cleaning = asked.cleaning
+        self.temperature = temperature
+        """What label scores are divided by for calibrated probabilities."""
+        self.decoding = decoding
+        """How chains are written."""
+        self.batch_size = batch_size
+        self.longest = longest
+
+    @classmethod
+    def load(cls, path: Path | str, device: str | None = None, **options: Any) -> Self:
+        """The model of a run folder (its last one), a stage folder or a model folder; `options` as in `Predictor`."""
+        folder = find_model(Path(path))
+        saved = load_task(folder)
+        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        options = {"temperature": load_temperature(folder), **options}
+        return cls(load_folder(folder, chosen), saved, **options)
+
+    def predict(
+        self,
+        items: Sequence[Post | Example],
+        gallery: Gallery | None = None,
+        *,
+        label_only: bool = False,
+        chain_only: bool = False,
+        generate: bool = False,
+    ) -> list[Prediction | Rejected]:
+        """One answer or rejection per item. `gallery` holds the pictures of examples; posts bring their own."""
+        if label_only and chain_only:
+            raise ValueError("label_only and chain_only exclude each other")
+        want = Wanted(chain=not label_only, label=not chain_only, generate=generate)
+        out: list[Prediction | Rejected] = []
+        for start in range(0, len(items), self.batch_size):
+            out += self._batch(items[start : start + self.batch_size], gallery, want, start)
+        return out
+
+    def stream(self, item: Post | Example, gallery: Gallery | None = None) -> Iterator[str]:
+        """The chain of one item piece by piece, as it is written; leaving early stops the work."""
+        asked = self._ask(item, gallery, Wanted(chain=True, label=False, generate=False), 0)
+        if isinstance(asked, Rejected):
+            raise MulcotError(f"this cannot be asked: {asked.detail}", hint=f"The reason is {asked.reason!r}.")
+        encoded = asked.chain
+        assert encoded.chain is not None
+        ids: list[int] = []
+        said = ""
+        for token in stream(
+            prefill(self.model, [encoded], room_for_chain([encoded.chain], self.decoding)), self.decoding
+        ):
+            if token.end:
+                break
+            ids.append(token.id)
+            text = self.model.text(ids)
+            # A letter of several tokens shows only when the last of them is there.
+            if text.startswith(said) and not text.endswith(UNFINISHED):
+                yield text[len(said) :]
+                said = text
+        text = self.model.text(ids)
+        if text != said:
+            yield text.removeprefix(said)
+
+    def _batch(
+        self, items: Sequence[Post | Example], gallery: Gallery | None, want: Wanted, start: int
+    ) -> Iterator[Prediction | Rejected]:
+        """Answers those that can be asked, and puts the rejected ones between them."""
+        asked = [self._ask(item, gallery, want, start + number) for number, item in enumerate(items)]
+        usable = [one for one in asked if isinstance(one, Asked)]
+        answers = iter(self._answer(usable, want) if usable else [])
+        for one in asked:
+            yield one if isinstance(one, Rejected) else next(answers)
+
+    def _ask(self, item: Post | Example, gallery: Gallery | None, want: Wanted, number: int) -> Asked | Rejected:
+        """The prompts and pictures of one item as tokens and patches."""
+        example = item if isinstance(item, Example) else self.cleaning.apply(item.example())
+        source = f"item {number + 1}"
+        if isinstance(example, str):
+            reason, _, detail = example.partition(":")
+            return Rejected(source=source, reason=reason, detail=detail.strip())
+        problem = self.task.problem(example)
+        if problem is not None:
+            return Rejected(source=source, reason=problem[0], detail=problem[1], id=example.id)
+        try:
+            pictures = _pictures(item, gallery)
+        except MediaError as error:
+            return Rejected(source=source, reason=error.reason, detail=error.message, id=example.id)
+        asked = self._encode(example, pictures, want)
+        if len(asked.chain.prefix) > self.longest:
+            detail = f"picture and post are {len(asked.chain.prefix):,} tokens, allowed {self.longest:,}"
+            return Rejected(source=source, reason="too_long", detail=detail, id=example.id)
+        return asked
+
+    def _encode(self, example: Example, pictures: Sequence[Image.Image], want: Wanted) -> Asked:
+        chain = Turn(prompt=self.task.prompt(example, Purpose.CHAIN)) if want.chain else None
+        prompt = self.task.prompt(example, Purpose.LABEL)
+        if want.generate:
+            written = self.model.encode(example.id, pictures, chain=Turn(prompt=prompt)) if want.label else None
+            reasoned = self.model.encode(example.id, pictures, chain=chain) if want.chain else None
+            first = reasoned or written
+            assert first is not None
+            return Asked(example, first, written)
+        choices = tuple(self.task.write_label(label) for label in self.task.labels(example))
+        label = Turn(prompt=prompt, choices=choices) if want.label else None
+        return Asked(example, self.model.encode(example.id, pictures, chain=chain, label=label))
+
+    def _answer(self, asked: Sequence[Asked], want: Wanted) -> list[Prediction]:
+        if want.generate:
+            return self._generated(asked, want)
+        found = []
+        for one, said in zip(asked, answer(self.model, [one.chain for one in asked], self.decoding), strict=True):
+            prediction = Prediction(id=one.example.id)
+            if want.label:
+                prediction = scored_label(self.task, one.example, said.label_logprobs, self.temperature)
+            if said.chain is not None:
+                prediction = with_chain(prediction, self.task, one.example, said.chain)
+            found.append(prediction)
+        return found
+
+    def _generated(self, asked: Sequence[Asked], want: Wanted) -> list[Prediction]:
+        """The published protocol: chain and label are two separate generations, each reading everything anew."""
+        found = [Prediction(id=one.example.id) for one in asked]
+        if want.label:
+            replies = self._write([one.label for one in asked if one.label is not None])
+            found = [generated_label(self.task, a.example, reply) for a, reply in zip(asked, replies, strict=True)]
+        if want.chain:
+            chains = self._write([one.chain for one in asked])
+            triples = zip(found, asked, chains, strict=True)
+            found = [with_chain(prediction, self.task, a.example, chain) for prediction, a, chain in triples]
+        return found
+
+    def _write(self, questions: Sequence[Encoded]) -> list[Chain]:
+        room = room_for_chain([one.chain for one in questions if one.chain is not None], self.decoding)
+        return write(prefill(self.model, questions, room), self.decoding)
+
+
+class Wanted(NamedTuple):
+    """Which parts of an answer, and how the label is found."""
+
+    chain: bool
+    label: bool
+    generate: bool
+
+
+def _pictures(item: Post | Example, gallery: Gallery | None) -> list[Image.Image]:
+    if isinstance(item, Post):
+        picture = item.picture(DEFAULT_LIMITS)
+        return [] if picture is None else [picture]
+    if item.images and gallery is None:
+        raise MediaError("missing_image", "the example has a picture, but no gallery was given to find it in")
+    return [gallery.open(image) for image in item.images] if gallery is not None else []
