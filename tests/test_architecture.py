@@ -30,7 +30,7 @@ LAYERS: list[set[str]] = [
     {"recipe", "families"},
     {"pipeline"},
     {"check", "doctor"},
-    {"serving", "cli_data", "cli_teacher", "cli_tiny", "cli_score"},
+    {"serving", "cli_data", "cli_teacher", "cli_tiny", "cli_score", "cli_predict"},
     {"cli"},
     {"__main__", "__init__"},
 ]
@@ -39,7 +39,7 @@ LAYERS: list[set[str]] = [
 CORE_WITHOUT_TORCH = {
     "cli", "cli_data", "cli_teacher", "check", "doctor", "pipeline", "recipe", "families", "pages", "statistics",
     "tasks", "datasets", "teachers", "teaching", "world", "media", "text", "progress", "provenance", "yamltree",
-    "rundir",
+    "rundir", "cli_predict",
     "registry", "plugin", "settings", "records", "errors", "version", "export.data", "stages.dataset", "stages.teacher",
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mulcot import cli_data, cli_teacher
+from mulcot import cli_data, cli_predict, cli_teacher
 from mulcot.errors import Interrupted, MulcotError
 from mulcot.version import __version__
 
@@ -25,6 +25,7 @@ recipe_app = typer.Typer(help="The recipe language.", no_args_is_help=True, rich
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_teacher.app, name="teacher")
 app.add_typer(recipe_app, name="recipe")
+app.command()(cli_predict.predict)
 
 RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", metavar="RECIPE")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides: key.path=value ...", metavar="KEY=VALUE")]

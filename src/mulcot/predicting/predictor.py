@@ -29,7 +29,8 @@ from mulcot.media.opening import DEFAULT_LIMITS
 from mulcot.predicting.answers import generated_label, scored_label, with_chain
 from mulcot.predicting.places import find_model, load_temperature
 from mulcot.predicting.posts import Post
-from mulcot.records import Example, Prediction, Rejected
+from mulcot.records import Example, Json, Prediction, Rejected
+from mulcot.rundir import file_hash
 from mulcot.tasks.base import Purpose
 from mulcot.tasks.saved import SavedTask, load_task
 
@@ -71,6 +72,8 @@ class Predictor:
         """How chains are written."""
         self.batch_size = batch_size
         self.longest = longest
+        self.folder: Path | None = None
+        """Where the model lies, if it was loaded."""
 
     @classmethod
     def load(cls, path: Path | str, device: str | None = None, **options: Any) -> Self:
@@ -79,7 +82,25 @@ class Predictor:
         saved = load_task(folder)
         chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
         options = {"temperature": load_temperature(folder), **options}
-        return cls(load_folder(folder, chosen), saved, **options)
+        predictor = cls(load_folder(folder, chosen), saved, **options)
+        predictor.folder = folder
+        return predictor
+
+    def identity(self) -> Json:
+        """Everything that decides an answer, as plain JSON."""
+        weights = (
+            {} if self.folder is None else {p.name: file_hash(p) for p in sorted(self.folder.glob("*.safetensors"))}
+        )
+        return {
+            "weights": weights,
+            "preprocessing": self.model.preprocessing(),
+            "task": self.task.identity(),
+            "cleaning": self.cleaning.identity(),
+            "temperature": self.temperature,
+            "decoding": self.decoding.identity(),
+            "batch_size": self.batch_size,
+            "longest": self.longest,
+        }
 
     def predict(
         self,

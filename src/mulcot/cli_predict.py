@@ -1,0 +1,146 @@
+"""`mulcot predict`: ask a trained model about one post, or about every row of a large file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mulcot.errors import MissingExtra, MulcotError
+
+if TYPE_CHECKING:
+    from mulcot.predicting.predictor import Predictor
+    from mulcot.records import Prediction, Rejected
+
+File = Annotated[Path | None, typer.Option(metavar="FILE")]
+
+
+def predict(
+    model: Annotated[Path, typer.Option(help="A run folder, a stage folder or a model folder.", metavar="DIR")],
+    more_choices: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    text: Annotated[str | None, typer.Option(help="The post.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Its picture.", metavar="FILE")] = None,
+    aspect: Annotated[str | None, typer.Option(help="What the sentiment is about.")] = None,
+    question: Annotated[str | None, typer.Option(help="A question, instead of a post.")] = None,
+    choices: Annotated[list[str] | None, typer.Option(help="Its choices, one after the other.", metavar="A B")] = None,
+    context: Annotated[str | None, typer.Option(help="Its hint.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--input", help="Rows instead: JSONL, CSV, Parquet ...", metavar="FILE")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Where a line is added for every row.", metavar="FILE")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="The pictures' folder, if not the input file's.", metavar="DIR")
+    ] = None,
+    label_only: Annotated[bool, typer.Option("--label-only", help="No chain: much faster.")] = False,
+    chain_only: Annotated[bool, typer.Option("--chain-only", help="No label.")] = False,
+    generate: Annotated[
+        bool, typer.Option("--generate", help="Write the label instead of scoring it, as published.")
+    ] = False,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Where a chain is cut off.")] = 512,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows at once.")] = 16,
+    force: Annotated[bool, typer.Option("--force", help="Start the output file anew.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Ask a trained model: a label with its probability, and the chain that explains it. A file can be continued."""
+    want = {"label_only": label_only, "chain_only": chain_only, "generate": generate}
+    if label_only and chain_only:
+        raise MulcotError("--label-only and --chain-only exclude each other")
+    one = {"text": text, "image": image, "aspect": aspect, "question": question, "choices": choices, "context": context}
+    given = [f"--{name}" for name, value in one.items() if value]
+    if source is not None:
+        if given or output is None:
+            problem = f"{given[0]} belongs to a single post" if given else "--output is missing"
+            raise MulcotError(f"--input: {problem}", hint="Give --input and --output, or --text or --question.")
+        _file(_load(model, max_tokens, batch_size), source, output, images, want, force=force, as_json=as_json)
+        return
+    if (text is None) == (question is None):
+        raise MulcotError("what to ask is not clear", hint="Give one of --text, --question and --input.")
+    if more_choices and not choices:
+        raise MulcotError(f"{more_choices[0]!r} belongs to no option", hint="Put texts with spaces in quotes.")
+    from mulcot.predicting.posts import Post
+
+    everything = (*(choices or ()), *(more_choices or ()))
+    post = Post(text=text or question or "", image=image, aspect=aspect, choices=everything, context=context)
+    (found,) = _load(model, max_tokens, batch_size).predict([post], None, **want)
+    _show(found, as_json=as_json)
+
+
+def _load(model: Path, max_tokens: int, batch_size: int) -> Predictor:
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise MissingExtra("torch", "train")
+    from mulcot.inference.settings import Decoding
+    from mulcot.predicting.predictor import Predictor
+
+    return Predictor.load(model, decoding=Decoding(max_tokens=max_tokens), batch_size=batch_size)
+
+
+def _file(
+    predictor: Predictor,
+    source: Path,
+    output: Path,
+    images: Path | None,
+    want: dict[str, bool],
+    *,
+    force: bool,
+    as_json: bool,
+) -> None:
+    from mulcot.media import Store
+    from mulcot.predicting.rows import ask_rows, open_rows
+    from mulcot.predicting.tape import Tape
+    from mulcot.progress import Reporter
+
+    if output.exists() and source.exists() and output.samefile(source):
+        raise MulcotError(f"{output} is the input itself", hint="Choose another output file.")
+    tape = Tape(output, {**predictor.identity(), **want})
+    with Store.temporary() as store, Reporter.auto().bar("predict", unit="rows") as bar:
+        files, gallery = open_rows(source, images, store)
+        rows = ask_rows(files, predictor.cleaning, store)
+        answer = lambda items: predictor.predict(items, gallery, **want)  # noqa: E731
+        for _ in tape.run(rows, answer, predictor.batch_size, force=force):
+            bar.advance(tape.count.rows - bar.done)
+            bar.note(rejected=sum(tape.count.rejected.values()))
+    counts = tape.count.to_json()
+    if as_json:
+        print(json.dumps({**counts, "output": str(output)}, indent=2))
+        return
+    print("  ".join(f"{name} {number:,}" for name, number in {"rows": counts["rows"], **counts["labels"]}.items()))
+    for reason, number in counts["rejected"].items():
+        print(f"rejected {number:,}: {reason}")
+    print(output)
+
+
+def _show(found: Prediction | Rejected, *, as_json: bool) -> None:
+    """One answer for a person or a program; a rejection ends in an error for both."""
+    from mulcot.records import Rejected
+
+    if as_json:
+        print(json.dumps(found.to_json(), indent=2, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
+    if isinstance(found, Rejected):
+        if as_json:
+            raise typer.Exit(1)
+        raise MulcotError(f"this cannot be asked: {found.detail}", hint=f"The reason is {found.reason!r}.")
+    if not as_json:
+        print("\n".join(_lines(found)))
+
+
+def _lines(found: Prediction) -> list[str]:
+    lines = []
+    if found.label is not None or found.problem:
+        lines.append(f"label    {found.label or f'none ({found.problem})'}")
+    lines += [f"         {share:6.1%} {_printable(name)}" for name, share in found.probabilities.items()]
+    if found.chain is not None:
+        lines += ["", _printable(found.chain), ""]
+        said = found.chain_label or f"no label ({found.chain_problem})"
+        lines.append(f"chain    says {said}{', cut off' if found.cut else ''}")
+    return lines
+
+
+def _printable(text: str) -> str:
+    """What a model wrote, unable to steer the terminal."""
+    shown: list[Any] = [sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text]
+    return "".join(shown)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from mulcot.backbones.qwen_vl import QwenVL
+from mulcot.cli import app
+from mulcot.errors import MulcotError
+from mulcot.tasks.multiple_choice import MultipleChoice
+from mulcot.tasks.saved import SavedTask, save_task
+from mulcot.tasks.sentiment import Sentiment
+
+torch.set_num_threads(1)
+SHORT = ("--max-tokens", "4", "--batch-size", "3")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    QwenVL.demo(folder / "base").load().save(folder / "model")
+    save_task(SavedTask(Sentiment()), folder / "model")
+    return folder / "model"
+
+
+@pytest.fixture
+def posts(tmp_path: Path) -> Path:
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (40, 40), "teal").save(tmp_path / "pictures" / "a.png")
+    rows = [
+        {"id": "a", "text": "what a day", "image": "a.png"},
+        {"id": "b", "text": "lost", "image": "gone.png"},
+        {"text": ""},
+        {"text": "twice", "label": "some label of another task"},
+        {"text": "twice"},
+        {"id": "e", "text": "out", "image": "../../secret.png"},
+    ]
+    lines = [json.dumps(row) for row in rows]
+    lines.insert(3, "{broken")
+    (tmp_path / "posts.jsonl").write_text("\n".join(lines) + "\n")
+    return tmp_path / "posts.jsonl"
+
+
+def call(model: Path, *words: object) -> Result:
+    return CliRunner().invoke(app, ["predict", "--model", str(model), *SHORT, *map(str, words)])
+
+
+def on_file(model: Path, posts: Path, *words: object) -> Result:
+    images = posts.parent / "pictures"
+    return call(model, "--input", posts, "--output", posts.parent / "out.jsonl", "--images", images, *words)
+
+
+def test_one_post_is_answered_for_people_and_for_programs(model: Path, posts: Path) -> None:
+    picture = posts.parent / "pictures" / "a.png"
+    person = call(model, "--text", "what a day", "--image", picture)
+    program = call(model, "--text", "what a day", "--image", picture, "--json")
+    found = json.loads(program.stdout)
+    assert person.exit_code == program.exit_code == 0
+    assert f"label    {found['label']}" in person.stdout
+    assert set(found["probabilities"]) == {"positive", "neutral", "negative"}
+    assert found["cut"] is True
+    assert "chain" not in json.loads(call(model, "--text", "what a day", "--label-only", "--json").stdout)
+
+
+def test_every_row_of_a_file_is_answered_or_rejected_in_its_place(model: Path, posts: Path) -> None:
+    result = on_file(model, posts, "--json")
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in (posts.parent / "out.jsonl").read_text("utf-8").splitlines()]
+    assert [line["source"] for line in lines] == [f"posts.jsonl:{n}" for n in range(1, 8)]
+    found = [line.get("reason", "answered") for line in lines]
+    assert found == ["answered", "missing_image", "empty_text", "bad_json", "answered", "answered", "outside_root"]
+    assert lines[4]["logprobs"] == pytest.approx(lines[5]["logprobs"], abs=1e-5)
+    counts = json.loads(result.stdout)
+    assert (counts["rows"], counts["answered"], sum(counts["rejected"].values())) == (7, 3, 4)
+
+
+def test_a_file_is_continued_only_with_the_same_model_and_settings(model: Path, posts: Path) -> None:
+    on_file(model, posts)
+    out = posts.parent / "out.jsonl"
+    whole = out.read_bytes()
+    out.write_bytes(whole[:700])
+    assert on_file(model, posts).exit_code == 0
+    assert out.read_bytes() == whole
+    other = on_file(model, posts, "--label-only")
+    assert isinstance(other.exception, MulcotError)
+    assert "other settings" in str(other.exception)
+    assert on_file(model, posts, "--label-only", "--force").exit_code == 0
+
+
+def test_questions_take_their_choices_one_after_the_other(posts: Path, tmp_path: Path) -> None:
+    QwenVL.demo(tmp_path / "base").load().save(tmp_path / "asker")
+    save_task(SavedTask(MultipleChoice()), tmp_path / "asker")
+    question = ("--question", "which?", "--choices", "one thing", "two things", "three", "--context", "hint")
+    found = json.loads(call(tmp_path / "asker", *question, "--json").stdout)
+    assert list(found["probabilities"]) == ["A", "B", "C"]
+    rows = tmp_path / "questions.jsonl"
+    rows.write_text(json.dumps({"id": "q", "question": "which?", "choices": ["x", "y"]}) + "\n")
+    assert call(tmp_path / "asker", "--input", rows, "--output", tmp_path / "o.jsonl").exit_code == 0
+    assert list(json.loads((tmp_path / "o.jsonl").read_text())["probabilities"]) == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "not clear"),
+        (["--text", "a", "--question", "b"], "not clear"),
+        (["--text", "a", "b"], "belongs to no option"),
+        (["--input", "x.jsonl"], "--output is missing"),
+        (["--input", "x.jsonl", "--output", "y", "--text", "a"], "single post"),
+        (["--text", "a", "--label-only", "--chain-only"], "exclude"),
+        (["--text", "a", "--image", "gone.png"], "missing_image"),
+        (["--text", " "], "empty_text"),
+        (["--input", "gone.jsonl", "--output", "y"], "gone.jsonl"),
+    ],
+)
+def test_unclear_wishes_are_refused_with_a_reason(
+    model: Path, words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call(model, *words)
+    assert isinstance(result.exception, MulcotError)
+    assert said in str(result.exception)
+
+
+def test_the_input_is_never_written_over(model: Path, posts: Path) -> None:
+    before = posts.read_bytes()
+    result = call(model, "--input", posts, "--output", posts)
+    assert "input itself" in str(result.exception)
+    assert posts.read_bytes() == before
+
+
+def test_what_a_model_writes_cannot_steer_the_terminal() -> None:
+    from mulcot.cli_predict import _lines
+    from mulcot.records import Prediction
+
+    shown = "\n".join(_lines(Prediction(id="p", label="a", chain="\x1b[2J wiped", chain_problem="no_prediction")))
+    assert "\x1b" not in shown
+    assert "\\x1b[2J wiped" in shown
