@@ -117,7 +117,7 @@ def test_a_token_is_predicted_from_the_one_before_it() -> None:
         attention = "sdpa"
         head_VD = 10.0 * torch.eye(8)
 
-        def forward(self, ids: Tensor, *_: object) -> Tensor:
+        def forward(self, ids: Tensor, *_: object, plain: int) -> Tensor:
             successor = (ids + 1) % 8
             return torch.nn.functional.one_hot(successor, 8).float()
 

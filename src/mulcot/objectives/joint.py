@@ -98,6 +98,7 @@ def hidden_states(network: Any, batch: Batch) -> Tensor:
         mask(batch, network.attention),
         batch.pixels_NF,
         batch.grids_I3,
+        plain=batch.plain,
     )
     return hidden_BSD.flatten(0, 1)
 

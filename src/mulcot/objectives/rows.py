@@ -72,6 +72,8 @@ class Batch:
     positions_ABS: Tensor
     branch_BS: Tensor
     twig_BS: Tensor
+    plain: int
+    """Leading columns that belong to the prefix in every row; there attention is plainly causal."""
     targets: Targets
     choices: Targets
     """Every label of every example's label set, where its branch has `choices`."""
@@ -142,6 +144,7 @@ def pack(examples: Sequence[Encoded], layout: Layout, pad: int) -> Batch:
         positions_ABS=torch.from_numpy(positions_ABS),
         branch_BS=_stack([row.branch for row in rows], width, PADDING, torch.int8),
         twig_BS=_stack([row.twig for row in rows], width, 0, torch.int8),
+        plain=min(len(example.prefix) for example in examples) if layout == "shared_prefix" else 0,
         targets=targets,
         choices=_targets([row.choices for row in rows], rows, width),
         pixels_NF=torch.from_numpy(np.concatenate(pixels)) if pixels else None,

@@ -16,8 +16,10 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
+from mulcot.backbones.runtime import trunk
+
 Attention = Literal["sdpa", "flex"]
-KERNELS = {"sdpa": "sdpa", "flex": "flex_attention"}
+KERNELS = {"sdpa": trunk.NAME, "flex": "flex_attention"}
 
 
 class Network(nn.Module):
@@ -47,11 +49,12 @@ class Network(nn.Module):
         pixels_NF: Tensor | None = None,
         grids_I3: Tensor | None = None,
         cache: Any = None,
+        plain: int = 0,
     ) -> Tensor:
         """Hidden states after the last norm.
 
         `mask` is boolean over (row, 1, query, key), true where a token may look, or a flex block mask, or boolean over
-        (row, token) for ordinary causal rows.
+        (row, token) for ordinary causal rows. In the first `plain` columns of all rows it must be plainly causal.
         """
         if isinstance(mask, Tensor) and mask.ndim == 4:
             mask = self._additive(mask)
@@ -63,6 +66,7 @@ class Network(nn.Module):
             image_grid_thw=grids_I3,
             past_key_values=cache,
             use_cache=cache is not None,
+            trunk=plain,
         )
         hidden_BSD: Tensor = out.last_hidden_state
         return hidden_BSD
