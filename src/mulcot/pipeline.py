@@ -2,11 +2,16 @@
 
 A stage that is finished for the same inputs and settings is skipped; any other is run, continuing what it finds. The
 same command therefore starts, continues and completes a run.
+
+Of several processes (`torchrun`) the first does everything; the others follow what it writes into the run folder, and
+help with the stages that are `parallel`.
 """
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +29,10 @@ METHODS: dict[str, tuple[str, ...]] = {
 }
 
 
+POLL = 0.2
+"""Seconds between two looks of a helping process at the run folder."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How one stage ended."""
@@ -36,10 +45,16 @@ class Outcome:
 def run(loaded: Loaded, reporter: Reporter, first: str | None = None, last: str | None = None) -> list[Outcome]:
     """Runs the recipe's stages from `first` to `last`; stages before `first` must be finished."""
     stages = METHODS[loaded.recipe.method]
+    helping = int(os.environ.get("RANK", "0")) > 0
+    reporter = Reporter.silent() if helping else reporter
     chosen = between(stages, first, last)
     if last is None:
         chosen = _described(chosen, loaded.recipe, reporter)
     folder = RunFolder(loaded.folder)
+    if helping:
+        for name in chosen:
+            _help(name, loaded, folder)
+        return []
     with folder.locked():
         folder.write_recipe(loaded.text)
         return [_run_stage(name, loaded, folder, reporter) for name in chosen]
@@ -67,15 +82,10 @@ def _described(chosen: tuple[str, ...], recipe: Recipe, reporter: Reporter) -> t
 
 
 def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Reporter) -> Outcome:
-    recipe = loaded.recipe
-    stage = recipe.stage(name)
-    if stage is None:
-        raise StageMissing(f"the recipe has no section {name!r}", hint="Add it, or end the run earlier with --to.")
-    numbers = {each: number for number, each in enumerate(METHODS[recipe.method], start=1)}
-    folder = run_folder.stage(numbers[name], name)
-    before = {each: run_folder.stage(numbers[each], each) for each in stage.needs}
-    inputs = _inputs(stage, before, run_folder)
-    mark = _mark(stage, recipe, inputs)
+    stage, job = _prepare(name, loaded, run_folder, reporter)
+    folder = job.folder
+    inputs = _inputs(stage, job.before, run_folder)
+    mark = _mark(stage, loaded.recipe, inputs)
     done = folder.record
     if done is not None and done.fingerprint == mark:
         reporter.say(f"{name}: unchanged, skipped")
@@ -83,14 +93,6 @@ def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Repor
     known = done.outputs if done else {}
     folder.begin(mark, stage.keeps)
     started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
-    job = Job(
-        folder=folder,
-        before=before,
-        task=recipe.task,
-        dataset=recipe.dataset,
-        seed=recipe.seed,
-        reporter=reporter,
-    )
     counts = stage.run(job)
     record = StageRecord(
         stage=name,
@@ -107,6 +109,35 @@ def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Repor
     return Outcome(name, False, record)
 
 
+def _help(name: str, loaded: Loaded, run_folder: RunFolder) -> None:
+    """What every process but the first does for a stage: take part where it is parallel, and wait until it is whole."""
+    stage, job = _prepare(name, loaded, run_folder, Reporter.silent())
+    mark = _mark(stage, loaded.recipe, _inputs(stage, job.before, run_folder))
+    helped = not stage.parallel
+    while (done := job.folder.record) is None or done.fingerprint != mark:
+        if not helped and done is None and job.folder.begun == mark:
+            stage.run(job)
+            helped = True
+        time.sleep(POLL)
+
+
+def _prepare(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Reporter) -> tuple[Stage, Job]:
+    recipe = loaded.recipe
+    stage = recipe.stage(name)
+    if stage is None:
+        raise StageMissing(f"the recipe has no section {name!r}", hint="Add it, or end the run earlier with --to.")
+    numbers = {each: number for number, each in enumerate(METHODS[recipe.method], start=1)}
+    job = Job(
+        folder=run_folder.stage(numbers[name], name),
+        before={each: run_folder.stage(numbers[each], each) for each in stage.needs},
+        task=recipe.task,
+        dataset=recipe.dataset,
+        seed=recipe.seed,
+        reporter=reporter,
+    )
+    return stage, job
+
+
 def _mark(stage: Stage, recipe: Recipe, inputs: Json) -> str:
     """The fingerprint of everything that decides a stage's result."""
     return fingerprint(
@@ -121,7 +152,7 @@ def _mark(stage: Stage, recipe: Recipe, inputs: Json) -> str:
     )
 
 
-def _inputs(stage: Stage, before: dict[str, StageFolder], folder: RunFolder) -> Json:
+def _inputs(stage: Stage, before: Mapping[str, StageFolder], folder: RunFolder) -> Json:
     """What goes in: the earlier stages' files as they are now, and the source files outside the run."""
     inputs: Json = {name: each.content() for name, each in before.items()}
     for path, stamp in zip(stage.sources(), folder.stamps(stage.sources()), strict=True):

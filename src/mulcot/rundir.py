@@ -81,15 +81,20 @@ class StageFolder:
             raise StageMissing(f"{self.path} is not finished", hint=hint)
         return record
 
+    @property
+    def begun(self) -> str | None:
+        """The fingerprint of the work in this folder, finished or not; None where nothing was begun."""
+        started = self.path / "started.json"
+        return _read_json(started).get("fingerprint") if started.exists() else None
+
     def begin(self, fingerprint: str, keeps: tuple[str, ...]) -> None:
         """Prepares the folder. Work begun under other settings is set aside, except the files the stage `keeps`."""
-        started = self.path / "started.json"
-        before = _read_json(started).get("fingerprint") if started.exists() else None
+        before = self.begun
         if before is not None and before != fingerprint:
             self._set_aside(keeps)
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / "stage.json").unlink(missing_ok=True)
-        write_json(started, {"fingerprint": fingerprint})
+        write_json(self.path / "started.json", {"fingerprint": fingerprint})
 
     def finish(self, record: StageRecord) -> None:
         """Writes `stage.json`, last of all."""

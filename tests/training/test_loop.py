@@ -139,7 +139,9 @@ def test_the_best_state_is_kept_by_accuracy_then_tie(base: Path, tmp_path: Path)
     result = train(base, tmp_path, evaluate=lambda machine: next(scores), epochs=5)
     assert result.best_step == 9
     assert (result.best.accuracy, result.best.tie) == (0.7, 0.2)
-    assert (tmp_path / "best" / "preprocess.json").exists()
+    assert result.best_folder == tmp_path / "best" / "step-00000009"
+    assert [path.name for path in (tmp_path / "best").iterdir()] == ["step-00000009"]
+    assert (result.best_folder / "preprocess.json").exists()
 
 
 def test_patience_ends_the_training_early(base: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from mulcot.backbones.base import load_folder
+from mulcot.errors import TrainingError
 from mulcot.inference.settings import Decoding
 from mulcot.records import Example, Json, Rationale, read_lines
 from mulcot.rundir import atomic, write_text
@@ -50,33 +51,46 @@ class AnnotateStage(Stage):
 
     def run(self, job: Job) -> Json:
         """Samples what is missing, chooses, then stores what is missing."""
+        from mulcot.training.guard import memory_advice
         from mulcot.training.lessons import Desk, make_lessons
 
-        folder = job.before["assistant"] / MODEL
-        desk = Desk(load_folder(folder, device()), job.task, job.gallery())
-        train = training_examples(job)
-        reasons = self._sample(job, desk, train)
-        chains = [chains_of(job, "teacher"), list(_accepted(job))]
-        lessons = make_lessons(train, chains, job.task, label_only=True)
-        self._store(job, desk, lessons, folder)
-        return {"sampled": self.samples * len(train), "accepted": len(chains[1]), "lessons": len(lessons), **reasons}
+        desk = Desk(load_folder(job.before["assistant"] / MODEL, device()), job.task, job.gallery())
+        train, teachers = training_examples(job), chains_of(job, "teacher")
+        with memory_advice("annotate", f"Lower annotate.batch_size (now {self.batch_size})."):
+            reasons = self._sample(job, desk, train)
+            own = list(read_lines(job.folder / "rationales.jsonl", Rationale))
+            lessons = make_lessons(train, [teachers, own], job.task, label_only=True)
+            # A student that learns from the teacher's chains alone has label-only lessons of its own.
+            known = {lesson.key for lesson in lessons}
+            alone = make_lessons(train, [teachers], job.task, label_only=True)
+            lessons += [lesson for lesson in alone if lesson.key not in known]
+            self._store(job, desk, lessons)
+        return {"sampled": self.samples * len(train), "accepted": len(own), "lessons": len(known), **reasons}
 
     def _sample(self, job: Job, desk: Desk, train: Sequence[Example]) -> Json:
-        """Writes chains/, then rationales.jsonl and failures.jsonl out of it."""
+        """Writes what is missing of chains/, then rationales.jsonl and failures.jsonl out of it."""
         wanted = [(example, number) for example in train for number in range(self.samples)]
-        parts = [wanted[start : start + self.shard] for start in range(0, len(wanted), self.shard)]
+        replies: list[str] = []
         with job.reporter.bar("annotate: chains", total=len(wanted), unit="chains") as bar:
-            for index, part in enumerate(parts):
+            for index, start in enumerate(range(0, len(wanted), self.shard)):
+                part = wanted[start : start + self.shard]
                 path = job.folder / f"chains/shard-{index:05d}.jsonl"
-                if not path.exists():
-                    write_text(path, "".join(_line(*entry) for entry in self._write(desk, part)))
+                found = _kept(path, part)
+                if found is None:
+                    found = list(self._write(desk, part, job.seed))
+                    write_text(path, "".join(map(_line, part, found)))
+                replies += found
                 bar.advance(len(part))
+        return self._choose(job, wanted, replies)
+
+    def _choose(self, job: Job, wanted: Sequence[tuple[Example, int]], replies: Sequence[str]) -> Json:
+        """Writes rationales.jsonl and failures.jsonl; returns the reasons of the failures."""
         reasons: Counter[str] = Counter()
         with (
             atomic(job.folder / "rationales.jsonl") as rationales,
             atomic(job.folder / "failures.jsonl") as failures,
         ):
-            for (example, number), reply in zip(wanted, _replies(job, len(parts)), strict=True):
+            for (example, number), reply in zip(wanted, replies, strict=True):
                 reading = job.task.read(reply, example)
                 if reading.complete and reading.prediction == example.label:
                     own = Rationale(example_id=example.id, source="assistant", stage=1, fields=reading.fields,
@@ -89,26 +103,26 @@ class AnnotateStage(Stage):
                 failures.write(json.dumps(failed, ensure_ascii=True).encode() + b"\n")
         return {f"rejected_{reason}": number for reason, number in sorted(reasons.items())}
 
-    def _write(self, desk: Desk, part: Sequence[tuple[Example, int]]) -> Iterator[tuple[str, int, str]]:
+    def _write(self, desk: Desk, part: Sequence[tuple[Example, int]], seed: int) -> Iterator[str]:
         """What the assistant writes about some examples."""
         from mulcot.inference.chains import room_for_chain, write
         from mulcot.inference.prefill import prefill
 
+        decoding = self.decoding.model_copy(update={"seed": self.decoding.seed + seed})
         for start in range(0, len(part), self.batch_size):
             some = part[start : start + self.batch_size]
             questions = [desk.question(example, chain=True) for example, _ in some]
             room = room_for_chain([q.chain for q in questions if q.chain is not None], self.decoding)
             keys = [f"{example.id}/{number}" for example, number in some]
-            chains = write(prefill(desk.model, questions, room), self.decoding, keys)
-            for (example, number), chain in zip(some, chains, strict=True):
-                yield example.id, number, chain.text
+            yield from (chain.text for chain in write(prefill(desk.model, questions, room), decoding, keys))
 
-    def _store(self, job: Job, desk: Desk, lessons: Sequence[Lesson], folder: Path) -> None:
+    def _store(self, job: Job, desk: Desk, lessons: Sequence[Lesson]) -> None:
+        """Writes what is missing of soft_labels/."""
         from mulcot.training.softlabels import Annotator, SoftIndex
 
         width = desk.model.words.known  # heads of one family are padded to different widths beyond the vocabulary
         index = SoftIndex(
-            model=weights_hash(folder),
+            model=weights_hash(job.before["assistant"] / MODEL),
             preprocessing=desk.model.preprocessing(),
             k=min(self.top_k, width),
             temperatures=self.temperatures,
@@ -129,15 +143,18 @@ class AnnotateStage(Stage):
                 bar.advance(len(part))
 
 
-def _line(example_id: str, number: int, text: str) -> str:
-    return json.dumps({"example_id": example_id, "sample": number, "reply": text}) + "\n"
+def _line(wanted: tuple[Example, int], reply: str) -> str:
+    return json.dumps({"example_id": wanted[0].id, "sample": wanted[1], "reply": reply}) + "\n"
 
 
-def _replies(job: Job, shards: int) -> Iterator[str]:
-    for index in range(shards):
-        with (job.folder / f"chains/shard-{index:05d}.jsonl").open(encoding="utf-8") as file:
-            yield from (json.loads(line)["reply"] for line in file)
-
-
-def _accepted(job: Job) -> Iterator[Rationale]:
-    return read_lines(job.folder / "rationales.jsonl", Rationale)
+def _kept(path: Path, part: Sequence[tuple[Example, int]]) -> list[str] | None:
+    """The replies of a shard; None where it is not there or was cut at other examples, since `shard` was changed."""
+    if not path.exists():
+        return None
+    try:
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        found = {(row["example_id"], row["sample"]): str(row["reply"]) for row in rows}
+    except (ValueError, KeyError, TypeError):
+        raise TrainingError(f"{path} is damaged", hint="Delete it; the same command writes it again.") from None
+    keys = [(example.id, number) for example, number in part]
+    return list(found.values()) if list(found) == keys else None

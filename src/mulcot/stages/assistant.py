@@ -18,17 +18,7 @@ from mulcot.objectives.settings import JointObjective
 from mulcot.plugin import Plugin
 from mulcot.records import Json
 from mulcot.stages.base import Job, Stage
-from mulcot.stages.learning import (
-    Watching,
-    chains_of,
-    device,
-    examples_of,
-    keep_model,
-    model_problems,
-    part_of,
-    result_counts,
-    training_examples,
-)
+from mulcot.stages.learning import Watching, chains_of, learn, model_problems, start, training_examples
 from mulcot.tasks.base import Task
 from mulcot.training.settings import Training
 
@@ -40,6 +30,7 @@ class AssistantStage(Stage):
 
     name: ClassVar[str] = "assistant"
     needs: ClassVar[tuple[str, ...]] = ("dataset", "teacher")
+    parallel: ClassVar[bool] = True
     bulky: ClassVar[tuple[str, ...]] = ("checkpoints", "best")
 
     backbone: SerializeAsAny[Annotated[Backbone, Plugin(backbones)]] = PUBLISHED
@@ -55,46 +46,21 @@ class AssistantStage(Stage):
 
     def problems(self, task: Task, dataset: Dataset) -> list[str]:
         """See `model_problems`."""
-        return model_problems(self.backbone)
+        return model_problems(self.backbone, self.training)
 
     def run(self, job: Job) -> Json:
         """Trains, or continues, and keeps the best state."""
-        from mulcot.training.judging import Judge
-        from mulcot.training.lessons import Desk, Lessons, make_lessons
-        from mulcot.training.loop import Plan, fit
-        from mulcot.training.machine import Machine
+        from mulcot.training.lessons import Lessons, make_lessons
 
-        train, dev = training_examples(job), examples_of(job, "dev")
-        machine = Machine.start(
-            trackers=self.training.trackers,
-            folder=job.folder.path,
-            unused=self.backbone.trained != "language",
-        )
-        model = self.backbone.load(device())
-        desk = Desk(model, job.task, job.gallery())
+        machine, desk = start(job, self.backbone, self.training)
         label_only = self.without_chain == "label_only"
-        lessons = make_lessons(train, [chains_of(job, "teacher")], job.task, label_only=label_only)
-        judge = Judge(
-            desk,
-            part_of(dev, self.watch.dev, job.seed),
-            part_of(train, self.watch.train, job.seed),
-            tie=self.watch.tie,
-            batch_size=self.watch.batch_size,
+        lessons = make_lessons(training_examples(job), [chains_of(job, "teacher")], job.task, label_only=label_only)
+        return learn(
+            job,
+            machine,
+            Lessons(desk, lessons),
+            label=self.name,
+            objective=self.objective,
+            training=self.training,
+            watch=self.watch,
         )
-        result = fit(
-            Plan(
-                label=self.name,
-                model=model,
-                source=Lessons(desk, lessons),
-                objective=self.objective,
-                settings=self.training,
-                folder=job.folder.path,
-                seed=job.seed,
-                reporter=job.reporter,
-                machine=machine,
-                evaluate=judge,
-            )
-        )
-        if machine.rank == 0:
-            keep_model(job)
-        return result_counts(result, len(lessons))

@@ -46,6 +46,9 @@ class Stage(Settings):
     bulky: ClassVar[tuple[str, ...]] = ()
     """Folders whose files are accounted for elsewhere and not listed one by one in `stage.json`."""
 
+    parallel: ClassVar[bool] = False
+    """Whether all processes of a run take part; the first one alone does other stages."""
+
     @abstractmethod
     def run(self, job: Job) -> Json:
         """Does the work, continuing what an interrupted run left, and returns the counts worth reporting."""

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from mulcot.errors import DataError
+from mulcot.errors import DataError, TrainingError
 from mulcot.records import Example, Json, Rationale, read_lines
-from mulcot.settings import Settings, volatile
+from mulcot.rundir import file_hash
+from mulcot.settings import Settings, fingerprint, volatile
 from mulcot.stages.base import Job
 from mulcot.tasks.saved import SavedTask, save_task
 
 if TYPE_CHECKING:
     from mulcot.backbones.base import Backbone
+    from mulcot.objectives.joint import Teaching
+    from mulcot.objectives.rows import Batch
+    from mulcot.objectives.settings import JointObjective
+    from mulcot.training.lessons import Desk, Lessons
     from mulcot.training.loop import Result
+    from mulcot.training.machine import Machine
+    from mulcot.training.settings import Training
 
 MODEL = "model"
 SEEN_WHILE_TRAINING = 200
@@ -59,10 +68,68 @@ def part_of(examples: Sequence[Example], number: int | None, seed: int) -> list[
     """Some of the examples, chosen by their ids and a seed, in their order."""
     if number is None or number >= len(examples):
         return list(examples)
-    import random
-
     chosen = set(random.Random(f"part/{seed}").sample(range(len(examples)), number))
     return [example for index, example in enumerate(examples) if index in chosen]
+
+
+def start(job: Job, backbone: Backbone, training: Training) -> tuple[Machine, Desk]:
+    """Joins the other processes, then loads the model, so that each takes its own device."""
+    from mulcot.training.lessons import Desk
+    from mulcot.training.machine import Machine
+
+    for problem in training.problems():
+        raise TrainingError(problem, hint="metrics.jsonl is written in any case.")
+    machine = Machine.start(trackers=training.trackers, folder=job.folder.path, unused=backbone.trained != "language")
+    return machine, Desk(backbone.load(device()), job.task, job.gallery())
+
+
+def learn(
+    job: Job,
+    machine: Machine,
+    source: Lessons,
+    *,
+    label: str,
+    objective: JointObjective,
+    training: Training,
+    watch: Watching,
+    teach: Callable[[Batch], Teaching] | None = None,
+) -> Json:
+    """Trains, or continues, keeps the best state as the stage's model, and returns what is worth a line."""
+    from mulcot.training.judging import Judge
+    from mulcot.training.loop import Plan, fit
+
+    desk = source.desk
+    dev = part_of(examples_of(job, "dev"), watch.dev, job.seed)
+    train = part_of(training_examples(job), watch.train, job.seed)
+    if not len(source):
+        raise DataError("there is nothing to learn from: no chain, and label-only examples are left out")
+    if not dev and not train:
+        hint = "Give the dataset a dev split, or set watch.train above 0."
+        raise DataError("no labelled dev example, and watch.train is 0: nothing tells which state is best", hint=hint)
+    plan = Plan(
+        label=label,
+        model=desk.model,
+        source=source,
+        objective=objective,
+        settings=training,
+        folder=job.folder.path,
+        seed=job.seed,
+        reporter=job.reporter,
+        machine=machine,
+        evaluate=Judge(desk, dev, train, tie=watch.tie, batch_size=watch.batch_size),
+        teach=teach,
+    )
+    result = fit(plan)
+    if machine.rank == 0:
+        _keep_model(job, result)
+    machine.release()
+    return {
+        "lessons": len(source),
+        "steps": result.steps,
+        "best_step": result.best_step,
+        "dev_accuracy": round(result.best.accuracy, 4),
+        "stopped_early": result.stopped_early,
+    }
 
 
 def device() -> str:
@@ -72,40 +139,24 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def keep_model(job: Job) -> None:
+def _keep_model(job: Job, result: Result) -> None:
     """The best state becomes the stage's model; what it was asked is kept beside it."""
     target, part = job.folder / MODEL, job.folder / ".model.part"
     shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(job.folder / "best", part)
+    shutil.copytree(result.best_folder, part)
     save_task(SavedTask(job.task, job.dataset.text), part)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
 
 
-def result_counts(result: Result, lessons: int) -> Json:
-    """What is worth a line."""
-    return {
-        "lessons": lessons,
-        "steps": result.steps,
-        "best_step": result.best_step,
-        "dev_accuracy": round(result.best.accuracy, 4),
-        "stopped_early": result.stopped_early,
-    }
-
-
 def weights_hash(folder: Path) -> str:
     """A hash of a model folder's weights."""
-    from mulcot.rundir import file_hash
-    from mulcot.settings import fingerprint
-
     return fingerprint({path.name: file_hash(path) for path in sorted(folder.glob("*.safetensors"))})
 
 
-def model_problems(backbone: Backbone) -> list[str]:
-    """A model folder that is not there, or a missing torch; hub names are checked when they are loaded."""
-    from importlib.util import find_spec
-
-    problems = []
+def model_problems(backbone: Backbone, training: Training) -> list[str]:
+    """A model folder that is not there, or a missing package; hub names are checked when they are loaded."""
+    problems = training.problems()
     if find_spec("torch") is None:
         problems.append("torch is not installed: pip install 'mulcot[train]'")
     model: Any = getattr(backbone, "model", None)

@@ -24,12 +24,11 @@ from mulcot.stages.learning import (
     Watching,
     chains_of,
     device,
-    examples_of,
-    keep_model,
+    learn,
     model_problems,
-    part_of,
-    result_counts,
+    start,
     training_examples,
+    weights_hash,
 )
 from mulcot.tasks.base import Task
 from mulcot.training.settings import Training
@@ -47,6 +46,7 @@ class StudentStage(Stage):
 
     name: ClassVar[str] = "student"
     needs: ClassVar[tuple[str, ...]] = ("dataset", "teacher", "assistant", "annotate")
+    parallel: ClassVar[bool] = True
     bulky: ClassVar[tuple[str, ...]] = ("checkpoints", "best")
 
     backbone: SerializeAsAny[Annotated[Backbone, Plugin(backbones)]] = PUBLISHED
@@ -65,68 +65,45 @@ class StudentStage(Stage):
 
     def problems(self, task: Task, dataset: Dataset) -> list[str]:
         """See `model_problems`."""
-        return model_problems(self.backbone)
+        return model_problems(self.backbone, self.training)
 
     def run(self, job: Job) -> Json:
         """Trains, or continues, and keeps the best state."""
-        from mulcot.training.judging import Judge
-        from mulcot.training.lessons import Desk, make_lessons
-        from mulcot.training.loop import Plan, fit
-        from mulcot.training.machine import Machine
+        from mulcot.training.lessons import make_lessons
 
-        train, dev = training_examples(job), examples_of(job, "dev")
-        machine = Machine.start(
-            trackers=self.training.trackers,
-            folder=job.folder.path,
-            unused=self.backbone.trained != "language",
-        )
-        desk = Desk(self.backbone.load(device()), job.task, job.gallery())
+        machine, desk = start(job, self.backbone, self.training)
         written = [chains_of(job, "teacher")] + ([chains_of(job, "annotate")] if self.chains == "all" else [])
-        lessons = make_lessons(train, written, job.task, label_only=True)
+        lessons = make_lessons(training_examples(job), written, job.task, label_only=True)
         objective = self.objective
         if self.soft_labels == "none":
             objective = objective.model_copy(update={"soft": 0.0})
-        judge = Judge(
-            desk,
-            part_of(dev, self.watch.dev, job.seed),
-            part_of(train, self.watch.train, job.seed),
-            tie=self.watch.tie,
-            batch_size=self.watch.batch_size,
+        return learn(
+            job,
+            machine,
+            self._source(job, desk, lessons, objective),
+            label=self.name,
+            objective=objective,
+            training=self.training,
+            watch=self.watch,
+            teach=self._teach(job, desk, objective),
         )
-        result = fit(
-            Plan(
-                label=self.name,
-                model=desk.model,
-                source=self._source(job, desk, lessons, objective),
-                objective=objective,
-                settings=self.training,
-                folder=job.folder.path,
-                seed=job.seed,
-                reporter=job.reporter,
-                machine=machine,
-                evaluate=judge,
-                teach=self._teach(job, desk, objective),
-            )
-        )
-        if machine.rank == 0:
-            keep_model(job)
-        return result_counts(result, len(lessons))
 
     def _source(self, job: Job, desk: Desk, lessons: Sequence[Lesson], objective: DistillationObjective) -> Lessons:
         from mulcot.training.lessons import Lessons
         from mulcot.training.softlabels import SoftLabels, TaughtLessons
 
+        choices = objective.soft > 0 and objective.classes > 0
         if objective.soft == 0 or self.soft_labels == "online":
-            return Lessons(desk, lessons)
+            return Lessons(desk, lessons, choices=choices)
         stored = SoftLabels.read(job.before["annotate"] / "soft_labels")
-        stored.check(desk, objective.temperature)
-        return TaughtLessons(desk, lessons, stored, objective)
+        stored.check(desk.model, objective.temperature, weights_hash(job.before["assistant"] / MODEL))
+        return TaughtLessons(desk, lessons, stored, objective.temperature, choices=choices)
 
     def _teach(self, job: Job, desk: Desk, objective: DistillationObjective) -> Callable[[Batch], Teaching] | None:
         """The assistant in memory, where that is wished."""
+        from mulcot.training.resident import resident_teacher
+
         if objective.soft == 0 or self.soft_labels != "online":
             return None
-        from mulcot.training.softlabels import resident_teacher
-
         assistant = load_folder(job.before["assistant"] / MODEL, device())
         return resident_teacher(assistant, desk.model, objective.temperature)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
@@ -61,8 +62,7 @@ def save_checkpoint(
         write_json(part / "state.json", {"format": FORMAT, **state, "groups": moments["param_groups"]})
     wait()
     if rank == 0:
-        for path in part.iterdir():
-            _sync(path)
+        sync_folder(part)
         if target.exists():
             shutil.rmtree(target)
         part.rename(target)
@@ -83,18 +83,20 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
     if not found:
         return None
     newest = found[-1]
-    state: Json = json.loads((newest / "state.json").read_text("utf-8"))
+    try:
+        state: Json = json.loads((newest / "state.json").read_text("utf-8"))
+        weights: dict[str, Any] = load_file(newest / "weights.safetensors")
+        moments: Any = _nested(load_file(newest / "optimizer.safetensors"))
+    except (OSError, ValueError, SafetensorError) as error:
+        hint = "Delete it; training goes on from the checkpoint before it, or starts anew."
+        raise RunError(f"the checkpoint {newest} is damaged: {error}", hint=hint) from None
+    anew = "Delete the checkpoints folder to start this stage anew."
     if state["format"] != FORMAT:
-        hint = "Delete the checkpoints folder to start this stage anew."
-        raise RunError(f"{newest} has format {state['format']}; this version reads {FORMAT}", hint=hint)
-    weights: dict[str, Any] = load_file(newest / "weights.safetensors")
-    mine = set(_learning(model))
-    if mine != set(weights):
-        hint = "Delete the checkpoints folder to start this stage anew."
-        raise RunError(f"{newest} holds other weights than this model trains", hint=hint)
+        raise RunError(f"{newest} has format {state['format']}; this version reads {FORMAT}", hint=anew)
+    if set(_learning(model)) != set(weights):
+        raise RunError(f"{newest} holds other weights than this model trains", hint=anew)
     loose = StateDictOptions(full_state_dict=True, strict=False)
     set_model_state_dict(model, weights, options=loose)
-    moments: Any = _nested(load_file(newest / "optimizer.safetensors"))
     groups = [{**group, "betas": tuple(group["betas"])} for group in state.pop("groups")]  # JSON has no tuples
     set_optimizer_state_dict(model, optimizer, {"state": moments, "param_groups": groups}, options=_WHOLE)
     _restore_random(newest / f"random-{rank}.safetensors")
@@ -140,6 +142,12 @@ def _restore_random(path: Path) -> None:
     torch.set_rng_state(states["cpu"])
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state(states["cuda"])
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until a folder and its files are on disk."""
+    for path in (*folder.iterdir(), folder):
+        _sync(path)
 
 
 def _sync(path: Path) -> None:

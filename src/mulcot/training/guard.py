@@ -1,4 +1,4 @@
-"""When to stop early: on a signal, on numbers that are none, on a loss that runs away."""
+"""When to stop early: on a signal, on numbers that are none, on a loss that runs away, on full memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+from accelerate.utils.memory import should_reduce_batch_size
 
 from mulcot.errors import TrainingError
 
@@ -43,6 +45,18 @@ class Signals:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextmanager
+def memory_advice(what: str, hint: str) -> Iterator[None]:
+    """Full memory inside becomes an error that says which setting to change."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch's own errors are RuntimeErrors, on the CPU without a class
+        if not isinstance(error, MemoryError) and not should_reduce_batch_size(error):
+            raise
+        first = next(iter(str(error).splitlines()), "")
+        raise TrainingError(f"{what}: out of memory. {first}".rstrip(), hint=hint) from error
 
 
 @dataclass

@@ -67,11 +67,12 @@ class Desk:
 
 
 class Lessons:
-    """A `Source` for the training loop, without soft labels."""
+    """A `Source` for the training loop, without soft labels; `choices` puts the label set on every label branch."""
 
-    def __init__(self, desk: Desk, lessons: Sequence[Lesson]) -> None:
+    def __init__(self, desk: Desk, lessons: Sequence[Lesson], *, choices: bool = False) -> None:
         self.desk = desk
         self.lessons = list(lessons)
+        self.choices = choices
 
     def __len__(self) -> int:
         return len(self.lessons)
@@ -83,7 +84,7 @@ class Lessons:
 
     def encoded(self, index: int) -> Encoded:
         """See `Source`."""
-        return self.desk.lesson(self.lessons[index])
+        return self.desk.lesson(self.lessons[index], choices=self.choices)
 
     def teaching(self, examples: Sequence[Encoded], device: torch.device) -> Teaching | None:
         """See `Source`."""

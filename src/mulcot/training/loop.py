@@ -25,9 +25,9 @@ from mulcot.objectives.rows import Batch, Counts, pack
 from mulcot.objectives.settings import JointObjective
 from mulcot.progress import Bar, Reporter
 from mulcot.records import Json
-from mulcot.training.checkpoint import load_checkpoint, save_checkpoint
+from mulcot.training.checkpoint import load_checkpoint, save_checkpoint, sync_folder
 from mulcot.training.feed import Feed, Source, Step
-from mulcot.training.guard import Signals, Watch
+from mulcot.training.guard import Signals, Watch, memory_advice
 from mulcot.training.journal import Journal
 from mulcot.training.machine import Machine
 from mulcot.training.schedule import Schedule
@@ -66,11 +66,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """How a training ended. The best state lies in `folder/best`."""
+    """How a training ended."""
 
     steps: int
     best_step: int
     best: Score
+    best_folder: Path
+    """Where the best state lies."""
     stopped_early: bool
 
 
@@ -97,7 +99,7 @@ def fit(plan: Plan) -> Result:
     schedule, state, watch = Schedule(settings, feed.total), State(), Watch()
     _restore(plan, joint, optimizer, schedule, state)
     saved = time.monotonic()
-    done = _given_up(settings, state)
+    done = _given_up(settings, state)  # an interrupted training may have come to its end already
     with (
         Signals().heard() as signals,
         _journal(plan, state) as journal,
@@ -106,23 +108,33 @@ def fit(plan: Plan) -> Result:
         for step in feed.steps(state.step) if not done else ():
             for group in optimizer.param_groups:
                 group["lr"] = schedule.rate(step.number)
-            entry = _learn(plan, joint, optimizer, step)
+            with memory_advice(f"{plan.label}, step {step.number + 1}", _smaller(settings)):
+                entry = _learn(plan, joint, optimizer, step)
             state.step = step.number + 1
             watch.see(entry["loss"], entry["gradient"], state.step)
             _tell(journal, bar, {"step": state.step, "epoch": state.step / feed.per_epoch, **entry})
             evaluated = _is_due(state.step, feed, settings)
             if evaluated:
                 _look(plan, schedule, state, journal, bar)
-            stop = machine.total([signals.asked])[0] > 0
-            done = _given_up(settings, state)
-            if evaluated or stop or time.monotonic() - saved > settings.checkpoint_minutes * 60:
+            late = time.monotonic() - saved > settings.checkpoint_minutes * 60
+            # Decided together: clocks differ, and a process that saves waits for the others.
+            stop, save = (number > 0 for number in machine.total([signals.asked, evaluated or signals.asked or late]))
+            if save:
                 _save(plan, joint, optimizer, schedule, state)
                 saved = time.monotonic()
-            if done:
-                break
-            if stop and state.step < feed.total:
+            if stop:
                 raise Interrupted(f"{plan.label}: stopped at step {state.step}", hint="The same command continues.")
-    return Result(state.step, state.best_step, state.best, stopped_early=state.step < feed.total)
+            if done := _given_up(settings, state):
+                break
+    return Result(
+        state.step, state.best_step, state.best, _best(plan, state.best_step), stopped_early=state.step < feed.total
+    )
+
+
+def _smaller(settings: Training) -> str:
+    if settings.micro_batch > 1:
+        return f"Lower training.micro_batch (now {settings.micro_batch}); results stay the same."
+    return "Set backbone.gradient_checkpointing: true, or a smaller backbone.image_size."
 
 
 def _journal(plan: Plan, state: State) -> AbstractContextManager[Journal | None]:
@@ -192,7 +204,8 @@ def _is_due(step: int, feed: Feed, settings: Training) -> bool:
 def _look(plan: Plan, schedule: Schedule, state: State, journal: Journal | None, bar: Bar) -> None:
     """Evaluates; a better state is kept. Nothing random in training is touched."""
     network = plan.model.network
-    with torch.random.fork_rng(), torch.no_grad():
+    smaller = memory_advice(f"{plan.label}, looking at dev", "Lower watch.batch_size; results stay the same.")
+    with smaller, torch.random.fork_rng(), torch.no_grad():
         network.eval()
         score = plan.evaluate(plan.machine)
         network.train()
@@ -200,7 +213,7 @@ def _look(plan: Plan, schedule: Schedule, state: State, journal: Journal | None,
     if (score.accuracy, score.tie) > (state.best.accuracy, state.best.tie):
         state.best, state.best_step, state.without_better = score, state.step, 0
         if plan.machine.rank == 0:
-            _keep_best(plan)
+            _keep_best(plan, state.step)
     else:
         state.without_better += 1
     shown = {"accuracy": score.accuracy, "tie": score.tie, **score.details}
@@ -209,10 +222,16 @@ def _look(plan: Plan, schedule: Schedule, state: State, journal: Journal | None,
     bar.note(dev=f"{score.accuracy:.3f}", best=f"{state.best.accuracy:.3f}")
 
 
-def _keep_best(plan: Plan) -> None:
-    part, best = plan.folder / ".best.part", plan.folder / "best"
+def _best(plan: Plan, step: int) -> Path:
+    return plan.folder / "best" / f"step-{step:08d}"
+
+
+def _keep_best(plan: Plan, step: int) -> None:
+    """Writes the state beside the one that was best so far, to which the newest checkpoint still points."""
+    part, best = plan.folder / "best" / ".part", _best(plan, step)
     shutil.rmtree(part, ignore_errors=True)
     plan.model.save(part)
+    sync_folder(part)
     shutil.rmtree(best, ignore_errors=True)
     part.rename(best)
 
@@ -242,6 +261,9 @@ def _save(plan: Plan, joint: Any, optimizer: Any, schedule: Schedule, state: Sta
     save_checkpoint(
         plan.folder / "checkpoints", joint, optimizer.optimizer, kept, rank=machine.rank, barrier=machine.wait
     )
+    if machine.rank == 0:
+        for old in set((plan.folder / "best").glob("step-*")) - {_best(plan, state.best_step)}:
+            shutil.rmtree(old)
 
 
 def _restore(plan: Plan, joint: Any, optimizer: Any, schedule: Schedule, state: State) -> None:

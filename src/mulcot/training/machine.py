@@ -27,7 +27,10 @@ class Machine:
 
     @classmethod
     def start(cls, *, trackers: Sequence[str] = (), folder: Path | None = None, unused: bool = False) -> Machine:
-        """Joins the peers. `unused` is for models of which some trained weights may take no part in a step."""
+        """Joins the peers. `unused` is for models of which some trained weights may take no part in a step.
+
+        Trackers must be installed: accelerate drops those that are not without a word.
+        """
         accelerator = Accelerator(
             cpu=not torch.cuda.is_available(),
             log_with=list(trackers) or None,
@@ -40,6 +43,8 @@ class Machine:
                 f"{expected} processes were started, but {accelerator.num_processes} found each other",
                 hint="Start several processes with `torchrun --nproc-per-node N -m mulcot run RECIPE`.",
             )
+        if trackers:
+            accelerator.init_trackers("mulcot")
         return cls(accelerator)
 
     @property
@@ -84,3 +89,7 @@ class Machine:
         """Model and optimizer on this process's device, wrapped where there are peers."""
         prepared: tuple[Any, Any] = self.accelerator.prepare(model, optimizer)
         return prepared
+
+    def release(self) -> None:
+        """Lets go of what was prepared, so that the next model finds its memory free."""
+        self.accelerator.free_memory()

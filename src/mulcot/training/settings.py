@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Literal
 
 from pydantic import Field
@@ -61,4 +62,9 @@ class Training(Settings):
     loaders: int = volatile(2, ge=0)
     """Threads that decode pictures and tokenise ahead; 0 does it in line."""
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...] = volatile(())
-    """Where metrics go besides `metrics.jsonl`; none by default."""
+    """Where metrics go besides `metrics.jsonl`; none by default. The package of that name must be installed."""
+
+    def problems(self) -> list[str]:
+        """Trackers that are wished but not installed."""
+        missing = [name for name in self.trackers if find_spec(name) is None]
+        return [f"training.trackers: {name} is not installed: pip install {name}" for name in missing]

@@ -4,35 +4,34 @@
     soft_labels/shard-00000.safetensors  ids_TK, logits_TK, lse_RT, classes_EQ of its rows, memory-mapped when read
     soft_labels/shard-00000.json         the rows' keys, token counts and hashes of their token ids; written last
 
-A row whose token ids hash differently, another temperature, or another tokenizer is refused.
+A row whose token ids hash differently, another temperature, another assistant or another tokenizer is refused.
+
+Letters: T target tokens, K stored entries, R temperatures, E examples, Q labels of the label set.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from mulcot.backbones.runtime.loaded import LoadedModel
 from mulcot.encoded import Encoded
 from mulcot.errors import TrainingError
 from mulcot.inference.labels import SLICE
-from mulcot.objectives.distillation import Resident, TopK, soft_labels
+from mulcot.objectives.distillation import TopK, soft_labels
 from mulcot.objectives.joint import ABSENT, Teaching, hidden_states, label_scores
-from mulcot.objectives.rows import Batch, pack
-from mulcot.objectives.settings import DistillationObjective
+from mulcot.objectives.rows import pack
 from mulcot.records import Json, Record
-from mulcot.rundir import write_json
+from mulcot.rundir import atomic, write_json
 from mulcot.training.lessons import Desk, Lesson, Lessons, ids_hash
-
-AGAIN = "Run the annotate stage again: `mulcot run RECIPE --from annotate`."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +63,7 @@ class Annotator:
     def missing(self) -> list[int]:
         """The numbers of the shards that are still to be made; those of another index are removed."""
         path = self.folder / "index.json"
-        if not path.exists() or SoftIndex.from_json(json.loads(path.read_text("utf-8"))) != self.index:
+        if not path.exists() or _json(path) != json.loads(json.dumps(self.index.to_json())):
             for old in self.folder.glob("shard-*"):
                 old.unlink()
             write_json(path, self.index.to_json())
@@ -74,43 +73,39 @@ class Annotator:
     def write(self, number: int, lessons: Sequence[Lesson]) -> None:
         """Makes one shard."""
         rows: list[Json] = []
-        parts: dict[str, list[Tensor]] = {"ids_TK": [], "logits_TK": [], "lse_RT": [], "classes_EQ": []}
+        parts: dict[str, list[Tensor]] = {}
         for start in range(0, len(lessons), self.batch_size):
-            some = lessons[start : start + self.batch_size]
-            encoded = [self.desk.lesson(lesson) for lesson in some]
-            found = self._look(encoded)
-            for name, tensor in found.items():
-                parts[name].append(tensor)
-            parts["classes_EQ"].append(self._classes(some))
+            encoded = [self.desk.lesson(lesson, choices=True) for lesson in lessons[start : start + self.batch_size]]
+            for name, tensor in self._look(encoded).items():
+                parts.setdefault(name, []).append(tensor)
             rows += [
                 {"key": example.id, "hash": ids_hash(example), "tokens": sum(len(b.target) for b in example.branches)}
                 for example in encoded
             ]
-        widest = max(part.shape[1] for part in parts["classes_EQ"])
-        parts["classes_EQ"] = [_widened(part, widest) for part in parts["classes_EQ"]]
+        parts["classes_EQ"] = _equally_wide(parts["classes_EQ"])
         tensors = {name: torch.cat(found, dim=1 if name == "lse_RT" else 0) for name, found in parts.items()}
         path = self.folder / f"shard-{number:05d}.safetensors"
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+        with atomic(path) as file:
+            file.write(save({name: tensor.contiguous() for name, tensor in tensors.items()}))
         write_json(path.with_suffix(".json"), {"rows": rows})
 
     @torch.inference_mode()
     def _look(self, encoded: list[Encoded]) -> dict[str, Tensor]:
-        network = self.desk.model.network
-        batch = pack(encoded, "shared_prefix", self.desk.model.pad).to(network.device)
-        with network.answering():
-            hidden_TD = hidden_states(network, batch)[batch.targets.source_T]
-        found = soft_labels(hidden_TD, network.head_VD, self.index.k, self.index.temperatures, self.index.width)
-        return {"ids_TK": found.ids_TK.int().cpu(), "logits_TK": found.logits_TK.cpu(), "lse_RT": found.lse_RT.cpu()}
-
-    @torch.inference_mode()
-    def _classes(self, lessons: Sequence[Lesson]) -> Tensor:
-        """The exact label distribution of every example, as normalised log-probabilities."""
-        network = self.desk.model.network
-        questions = [self.desk.question(lesson.example, label=True) for lesson in lessons]
-        batch = pack(questions, "shared_prefix", self.desk.model.pad).to(network.device)
-        with network.answering():
-            scores_EQ = label_scores(hidden_states(network, batch), network.head_VD, batch, SLICE)
-        return scores_EQ.log_softmax(-1).clamp_min(ABSENT).cpu()
+        """One pass: the target tokens of both branches, and the whole label set on the label branch."""
+        model, index = self.desk.model, self.index
+        batch = pack(encoded, model.settings.layout, model.pad).to(model.device)
+        with model.network.answering():
+            hidden_ND = hidden_states(model.network, batch)
+            scores_EQ = label_scores(hidden_ND, model.network.head_VD, batch, SLICE)
+        hidden_TD = hidden_ND[batch.targets.source_T]
+        found = soft_labels(hidden_TD, model.network.head_VD, index.k, index.temperatures, index.width)
+        tensors = {
+            "ids_TK": found.ids_TK.int(),
+            "logits_TK": found.logits_TK,
+            "lse_RT": found.lse_RT,
+            "classes_EQ": scores_EQ.log_softmax(-1).clamp_min(ABSENT),
+        }
+        return {name: tensor.cpu() for name, tensor in tensors.items()}
 
 
 class _Place(NamedTuple):
@@ -134,23 +129,22 @@ class SoftLabels:
     def read(cls, folder: Path) -> SoftLabels:
         """Opens a finished set; refuses one with a hole."""
         try:
-            index = SoftIndex.from_json(json.loads((folder / "index.json").read_text("utf-8")))
-            index = SoftIndex(**{**_fields(index), "temperatures": tuple(index.temperatures)})
-        except (OSError, ValueError, TypeError) as error:
-            raise TrainingError(f"{folder} holds no soft labels: {error}", hint=AGAIN) from None
-        places: dict[str, _Place] = {}
-        for number, path in enumerate(sorted(folder.glob("shard-*.json"))):
-            start = 0
-            for row, entry in enumerate(json.loads(path.read_text("utf-8"))["rows"]):
-                stop = start + entry["tokens"]
-                places[entry["key"]] = _Place(number, row, start, stop, entry["hash"])
-                start = stop
+            index = SoftIndex.from_json(_json(folder / "index.json"))
+            places: dict[str, _Place] = {}
+            for number in range(-(-index.rows // index.rows_per_shard)):
+                start = 0
+                for row, entry in enumerate(_json(folder / f"shard-{number:05d}.json")["rows"]):
+                    stop = start + entry["tokens"]
+                    places[entry["key"]] = _Place(number, row, start, stop, entry["hash"])
+                    start = stop
+        except (OSError, TypeError, KeyError) as error:
+            raise TrainingError(f"{folder} holds no whole soft labels: {error}", hint=again(folder)) from None
         if len(places) != index.rows:
-            raise TrainingError(f"{folder} holds {len(places)} rows of {index.rows}", hint=AGAIN)
+            raise TrainingError(f"{folder} holds {len(places)} rows of {index.rows}", hint=again(folder))
         return cls(folder, index, places)
 
-    def check(self, desk: Desk, temperature: float) -> None:
-        """Refuses what was stored for another temperature or under another tokenizer."""
+    def check(self, student: LoadedModel, temperature: float, model: str) -> None:
+        """Refuses what was stored for another temperature, by another assistant or under another tokenizer."""
         declared = self.index.temperatures
         if temperature not in declared and self.index.k < self.index.width:
             known = ", ".join(f"{value:g}" for value in declared)
@@ -158,25 +152,29 @@ class SoftLabels:
                 f"the soft labels were stored for temperature {known}, not {temperature:g}",
                 hint=f"A stored tail belongs to one temperature. Add {temperature:g} to annotate.temperatures.",
             )
-        refuse_other_tokenizer(self.index.preprocessing["tokenizer"], desk.model)
+        if model != self.index.model:
+            raise TrainingError(
+                f"the assistant has changed since {self.folder} was written",
+                hint="Run the stages in order: `mulcot run RECIPE` makes what is out of date again.",
+            )
+        refuse_other_tokenizer(self.index.preprocessing["tokenizer"], student)
 
     def teaching(self, examples: Sequence[Encoded], temperature: float, device: torch.device) -> Teaching:
         """The soft labels of some rows, in the order in which they are packed."""
         parts = [self._row(example, temperature) for example in examples]
         ids_TK, logits_TK, lse_T = (torch.cat([part[i] for part in parts]).to(device) for i in range(3))
-        widest = max(part[3].shape[1] for part in parts)
-        classes_EQ = torch.cat([_widened(part[3], widest) for part in parts]).to(device)
+        classes_EQ = torch.cat(_equally_wide([part[3] for part in parts])).to(device)
         tokens = TopK(ids_TK.long(), logits_TK, lse_T, temperature, self.index.width)
         return Teaching(tokens, classes_EQ)
 
     def _row(self, example: Encoded, temperature: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         place = self.places.get(example.id)
         if place is None:
-            raise TrainingError(f"there are no soft labels for {example.id}", hint=AGAIN)
+            raise TrainingError(f"there are no soft labels for {example.id}", hint=again(self.folder))
         if place.hash != ids_hash(example):
             raise TrainingError(
                 f"{example.id} has other token ids than when its soft labels were stored",
-                hint=f"Prompts, tokenizer and image size must be equal. {AGAIN}",
+                hint="Student and assistant must see the same prompts, pictures of one size and the same tokens.",
             )
         shard = self._shard(place.shard)
         rows = slice(place.start, place.stop)
@@ -191,7 +189,10 @@ class SoftLabels:
     def _shard(self, number: int) -> Any:
         if number not in self.open:
             path = self.folder / f"shard-{number:05d}.safetensors"
-            self.open[number] = safe_open(path, framework="pt")
+            try:
+                self.open[number] = safe_open(path, framework="pt")
+            except (OSError, SafetensorError) as error:
+                raise TrainingError(f"{path} is damaged: {error}", hint=again(self.folder)) from None
         return self.open[number]
 
 
@@ -199,37 +200,15 @@ class TaughtLessons(Lessons):
     """A `Source` for the training loop with stored soft labels."""
 
     def __init__(
-        self, desk: Desk, lessons: Sequence[Lesson], stored: SoftLabels, objective: DistillationObjective
+        self, desk: Desk, lessons: Sequence[Lesson], stored: SoftLabels, temperature: float, *, choices: bool
     ) -> None:
-        super().__init__(desk, lessons)
+        super().__init__(desk, lessons, choices=choices)
         self.stored = stored
-        self.temperature = objective.temperature
-        self.choices = objective.classes > 0
-
-    def encoded(self, index: int) -> Encoded:
-        """With the label set where the distribution over it is learned too."""
-        return self.desk.lesson(self.lessons[index], choices=self.choices)
+        self.temperature = temperature
 
     def teaching(self, examples: Sequence[Encoded], device: torch.device) -> Teaching:
         """See `Source`."""
         return self.stored.teaching(examples, self.temperature, device)
-
-
-def resident_teacher(assistant: LoadedModel, student: LoadedModel, temperature: float) -> Callable[[Batch], Teaching]:
-    """An assistant in memory that looks at every batch the student looks at."""
-    refuse_other_tokenizer(assistant.preprocessing()["tokenizer"], student)
-    width, network = min(assistant.words.known, student.words.known), assistant.network
-
-    def teach(batch: Batch) -> Teaching:
-        with network.answering(), torch.inference_mode():
-            hidden_ND = hidden_states(network, batch)
-            classes_EQ = None
-            if len(batch.choices.token_T):
-                classes_EQ = label_scores(hidden_ND, network.head_VD, batch, SLICE).log_softmax(-1)
-        hidden_TD = hidden_ND[batch.targets.source_T].clone()
-        return Teaching(Resident(hidden_TD, network.head_VD, temperature, width), classes_EQ)
-
-    return teach
 
 
 def refuse_other_tokenizer(assistants: str, student: LoadedModel) -> None:
@@ -241,10 +220,20 @@ def refuse_other_tokenizer(assistants: str, student: LoadedModel) -> None:
         )
 
 
-def _widened(scores_EQ: Tensor, width: int) -> Tensor:
-    missing = width - scores_EQ.shape[1]
-    return torch.nn.functional.pad(scores_EQ, (0, missing), value=ABSENT) if missing else scores_EQ
+def again(folder: Path) -> str:
+    """How soft labels are made anew."""
+    return f"Delete {folder} and {folder.parent / 'stage.json'}, then run the recipe again."
 
 
-def _fields(index: SoftIndex) -> dict[str, Any]:
-    return {name: getattr(index, name) for name in index.__dataclass_fields__}
+def _json(path: Path) -> Json:
+    try:
+        value: Json = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        raise TrainingError(f"{path} is damaged", hint=again(path.parent)) from None
+    return value
+
+
+def _equally_wide(parts: list[Tensor]) -> list[Tensor]:
+    """Label distributions over label sets of different sizes, filled up on the right."""
+    widest = max(part.shape[1] for part in parts)
+    return [torch.nn.functional.pad(part, (0, widest - part.shape[1]), value=ABSENT) for part in parts]

@@ -1,0 +1,39 @@
+"""An assistant that stays in memory beside the student, for comparison with stored soft labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from mulcot.backbones.runtime.loaded import LoadedModel
+from mulcot.errors import TrainingError
+from mulcot.inference.labels import SLICE
+from mulcot.objectives.distillation import Resident
+from mulcot.objectives.joint import Teaching, hidden_states, label_scores
+from mulcot.objectives.rows import Batch
+from mulcot.training.softlabels import refuse_other_tokenizer
+
+
+def resident_teacher(assistant: LoadedModel, student: LoadedModel, temperature: float) -> Callable[[Batch], Teaching]:
+    """The assistant looks at every batch the student looks at."""
+    refuse_other_tokenizer(assistant.preprocessing()["tokenizer"], student)
+    theirs, own = assistant.preprocessing(), student.preprocessing()
+    if theirs != own:
+        differing = ", ".join(sorted(key for key in theirs.keys() | own.keys() if theirs.get(key) != own.get(key)))
+        raise TrainingError(
+            f"assistant and student prepare their inputs differently ({differing}), so they cannot share batches",
+            hint="Give both the same image_size, or set `student.soft_labels: stored`.",
+        )
+    width, network = min(assistant.words.known, student.words.known), assistant.network
+
+    def teach(batch: Batch) -> Teaching:
+        with network.answering(), torch.no_grad():
+            hidden_ND = hidden_states(network, batch)
+            classes_EQ = None
+            if len(batch.choices.token_T):
+                classes_EQ = label_scores(hidden_ND, network.head_VD, batch, SLICE).log_softmax(-1)
+        hidden_TD = hidden_ND[batch.targets.source_T]
+        return Teaching(Resident(hidden_TD, network.head_VD, temperature, width), classes_EQ)
+
+    return teach
