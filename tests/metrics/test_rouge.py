@@ -73,6 +73,7 @@ def test_real_chains_score_as_with_the_packages(real_chains: list[str]) -> None:
     [
         ("loop " * 4000, "a b c. " * 2800),
         ("all the same words. " * 1000, "the same words all. " * 1000),
+        ("".join(f"a c x{n}." for n in range(2100)), "".join(f"c a y{n}." for n in range(2100))),
         (" ".join(f"w{n}." for n in range(3000)), " ".join(f"w{n}." for n in range(3000, 0, -1))),
     ],
 )

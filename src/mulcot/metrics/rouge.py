@@ -48,11 +48,13 @@ def _sentences(text: str) -> list[Sentence]:
 def _united(there: list[Sentence], said: list[Sentence], common: set[str]) -> set[str]:
     """The words of the longest common subsequences of all pairs of sentences.
 
-    Only pairs that share a word which is not found yet can add one, so most pairs are never looked at.
+    Only pairs that share a word which is not found yet can add one, so most pairs are never looked at. Predicted words
+    that the reference lacks change nothing and are left out; the other way round they decide between equal lengths.
     """
+    said = list(dict.fromkeys(tuple(word for word in sentence if word in common) for sentence in said))
     holders: dict[str, list[int]] = {}
     for number, sentence in enumerate(said):
-        for word in common.intersection(sentence):
+        for word in set(sentence):
             holders.setdefault(word, []).append(number)
     vocabularies = [set(sentence) for sentence in said]
     found: set[str] = set()
