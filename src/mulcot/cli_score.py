@@ -171,6 +171,7 @@ def _show(variants: dict[str, Variant], rows: int, rejected: list[Rejected], not
     """A table of both variants, the floors in brackets beside them, and what has to be known about them."""
     from mulcot.metrics.chains import CHAIN_METRICS
     from mulcot.metrics.scores import LABEL_METRICS
+    from mulcot.teaching.terminal import harmless
 
     pages = {name: variant.to_json() for name, variant in variants.items()}
     print(f"{rows:,} rows scored, {len(rejected):,} rejected")
@@ -193,7 +194,7 @@ def _show(variants: dict[str, Variant], rows: int, rejected: list[Rejected], not
     if rejected:
         print(f"rejected: {_reasons(rejected)}", file=sys.stderr)
         for row in rejected[:LISTED]:
-            print(_harmless(f"  {row.source}: {row.reason}: {row.detail}"), file=sys.stderr)
+            print(harmless(f"  {row.source}: {row.reason}: {row.detail}"), file=sys.stderr)
 
 
 def _cell(page: dict[str, Any], metric: str, floor: str) -> str:
@@ -217,7 +218,3 @@ def _reasons(rejected: Iterable[Rejected]) -> str:
 
     counts = Counter(row.reason for row in rejected)
     return ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
-
-
-def _harmless(text: str) -> str:
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
