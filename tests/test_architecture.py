@@ -25,6 +25,7 @@ LAYERS: list[set[str]] = [
     {"statistics", "teaching", "inference"},
     {"training"},
     {"predicting"},
+    {"evaluating"},
     {"pages", "export", "tiny"},
     {"stages"},
     {"recipe", "families"},

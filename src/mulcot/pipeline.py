@@ -25,7 +25,7 @@ from mulcot.settings import fingerprint
 from mulcot.stages.base import Job, Stage
 
 METHODS: dict[str, tuple[str, ...]] = {
-    "mulcot-rd": ("dataset", "teacher", "assistant", "annotate", "student"),
+    "mulcot-rd": ("dataset", "teacher", "assistant", "annotate", "student", "evaluate"),
 }
 
 

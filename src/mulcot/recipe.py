@@ -28,6 +28,7 @@ from mulcot.stages.annotate import AnnotateStage
 from mulcot.stages.assistant import AssistantStage
 from mulcot.stages.base import Stage
 from mulcot.stages.dataset import DatasetStage
+from mulcot.stages.evaluate import EvaluateStage
 from mulcot.stages.student import StudentStage
 from mulcot.stages.teacher import TeacherStage
 from mulcot.tasks.base import Task, tasks
@@ -61,6 +62,8 @@ class Recipe(Settings):
     """What the assistant adds: chains of its own, and soft labels."""
     student: StudentStage | None = None
     """The small model, and how it learns from both."""
+    evaluate: EvaluateStage | None = None
+    """Who is compared on which examples."""
 
     def stage(self, name: str) -> Stage | None:
         """The settings of a stage; None where the recipe has no such section."""

@@ -1,0 +1,181 @@
+"""What one model's answers to one set are worth."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from mulcot.evaluating.asking import EvaluationSet, labels_of
+from mulcot.evaluating.grounding import ground
+from mulcot.evaluating.references import Reference
+from mulcot.evaluating.scores import (
+    AgreementScores,
+    CalibrationScores,
+    ChainForm,
+    Comparison,
+    LabelQuality,
+    LabelScores,
+    ModelScores,
+    ReliabilityBin,
+)
+from mulcot.evaluating.scores import Confusion as ConfusionTable
+from mulcot.metrics.agreement import agreement
+from mulcot.metrics.calibration import apply_temperature, calibrate
+from mulcot.metrics.chains import ChainScorer
+from mulcot.metrics.classification import classify
+from mulcot.metrics.comparison import compare_labels, mcnemar
+from mulcot.metrics.confusion import Confusion
+from mulcot.records import Example, Json, Prediction, Rejected
+from mulcot.tasks.base import Task
+
+Answers = Sequence[Prediction | Rejected]
+
+
+@dataclass(frozen=True)
+class Marker:
+    """Scores answers of one task."""
+
+    task: Task
+    scorer: ChainScorer | None = None
+    """Compares chains with references, where that is wanted."""
+
+    def mark(
+        self,
+        how: str,
+        data: EvaluationSet,
+        answers: Answers,
+        *,
+        temperature: float | None = None,
+        references: Mapping[str, Reference] | None = None,
+    ) -> ModelScores:
+        """Everything that the answers allow; `temperature` is the one fitted on dev."""
+        found = [(e, a) for e, a in zip(data.examples, answers, strict=True) if isinstance(a, Prediction)]
+        chained = [(example, answer) for example, answer in found if answer.chain is not None]
+        overlap, source = self._overlap(chained, references or {})
+        return ModelScores(
+            how=how,
+            answered=len(found),
+            rejected=dict(sorted(Counter(a.reason for a in answers if isinstance(a, Rejected)).items())),
+            labels=self.quality(data.examples, labels_of(answers)),
+            published_labels=self._published(data.examples, answers),
+            agreement=_agreement(chained) if any(answer.label for _, answer in chained) else None,
+            calibration=_calibration(self.task, found, temperature),
+            chains=_form(self.task, [answer for _, answer in chained]) if chained else None,
+            overlap=overlap,
+            references=source,
+            grounding=ground((example, answer.fields) for example, answer in chained),
+        )
+
+    def quality(self, examples: Sequence[Example], given: Sequence[str | None]) -> LabelQuality:
+        """The scores of labels; the label set is the task's, for questions that of the longest one."""
+        labels = label_set(self.task, examples)
+        right = [example.label or "" for example in examples]
+        table = Confusion(given, right, labels)
+        return LabelQuality(
+            **classify(given, right, labels)._asdict(),
+            unparsed=table.unparsed,
+            intervals={name: tuple(ends) for name, ends in table.intervals().items()},
+            per_label=[LabelScores(**one._asdict()) for one in table.per_label()],
+            confusion=ConfusionTable(**table.to_json()),
+        )
+
+    def _published(self, examples: Sequence[Example], answers: Answers) -> LabelQuality | None:
+        replies = [answer for answer in answers if isinstance(answer, Prediction) and answer.reply is not None]
+        if not replies:
+            return None
+        return self.quality(examples, [a.published_label if isinstance(a, Prediction) else None for a in answers])
+
+    def _overlap(
+        self, chained: Sequence[tuple[Example, Prediction]], references: Mapping[str, Reference]
+    ) -> tuple[dict[str, Json], str | None]:
+        """Both variants against the references that there are."""
+        known = [(answer.chain or "", references[e.id]) for e, answer in chained if e.id in references]
+        if self.scorer is None or not known:
+            return {}, None
+        sources = sorted({reference.source for _, reference in known})
+        variants = self.scorer.score([(chain, reference.text) for chain, reference in known])
+        out = {
+            name: {
+                **scores.scores,
+                **scores.beside,
+                "pairs": len(known),
+                "intervals": {key: list(ends) for key, ends in scores.intervals().items()},
+                "how": scores.how,
+                "notes": scores.notes,
+            }
+            for name, scores in variants.items()
+        }
+        return out, " and ".join(sources)
+
+
+def compare(
+    names: tuple[str, str], pair: tuple[Answers, Answers], examples: Sequence[Example], labels: Sequence[str]
+) -> Comparison:
+    """Whether two models differ by more than chance."""
+    right = [example.label or "" for example in examples]
+    first, second = labels_of(pair[0]), labels_of(pair[1])
+    test = mcnemar(
+        [a == b for a, b in zip(first, right, strict=True)], [a == b for a, b in zip(second, right, strict=True)]
+    )
+    differences = compare_labels(first, second, right, labels)
+    return Comparison(
+        first=names[0],
+        second=names[1],
+        only_first=test.only_first,
+        only_second=test.only_second,
+        mcnemar_p=test.p_value,
+        differences={name: (d.value, *d.interval, d.p_value) for name, d in differences.items()},
+    )
+
+
+def label_set(task: Task, examples: Sequence[Example]) -> tuple[str, ...]:
+    """Every label that an example may have, in the task's order."""
+    return tuple(dict.fromkeys(label for example in examples for label in task.labels(example)))
+
+
+def probability_table(task: Task, found: Sequence[tuple[Example, Prediction]]) -> tuple[list[list[float]], list[int]]:
+    """Label probabilities without any temperature, and the places of the right labels; broken scores are left out."""
+    labels = label_set(task, [example for example, _ in found])
+    rows, right = [], []
+    for example, answer in found:
+        if answer.probabilities and example.label in labels:
+            rows.append([answer.probabilities.get(label, 0.0) for label in labels])
+            right.append(labels.index(example.label))
+    return rows, right
+
+
+def _calibration(
+    task: Task, found: Sequence[tuple[Example, Prediction]], fitted: float | None
+) -> list[CalibrationScores]:
+    rows, right = probability_table(task, found)
+    if not rows:
+        return []
+    out = []
+    for temperature in (1.0,) if fitted is None else (1.0, fitted):
+        one = calibrate(apply_temperature(rows, temperature), right)
+        values = {**one._asdict(), "bins": [ReliabilityBin(**point._asdict()) for point in one.bins]}
+        out.append(CalibrationScores(temperature=temperature, examples=len(rows), **values))
+    return out
+
+
+def _agreement(chained: Sequence[tuple[Example, Prediction]]) -> AgreementScores:
+    found = agreement(
+        [answer.label for _, answer in chained],
+        [answer.chain_label for _, answer in chained],
+        [example.label or "" for example, _ in chained],
+    )
+    return AgreementScores(**found._asdict())
+
+
+def _form(task: Task, answers: Sequence[Prediction]) -> ChainForm:
+    whole = set(task.fields)
+    return ChainForm(
+        written=len(answers),
+        complete=sum(whole <= set(answer.fields) and answer.chain_label is not None for answer in answers),
+        cut=sum(answer.cut for answer in answers),
+        empty=sum(not (answer.chain or "").strip() for answer in answers),
+        problems=dict(sorted(Counter(answer.chain_problem for answer in answers if answer.chain_problem).items())),
+        characters=fmean(len(answer.chain or "") for answer in answers),
+    )

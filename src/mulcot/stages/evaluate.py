@@ -1,0 +1,213 @@
+"""Stage 6, `evaluate`: assistant, student, baselines and, where it can be told, the teacher on the same examples.
+
+predictions/<set>/<model>.jsonl   one line per example, in order
+calibration/dev/<model>.jsonl     what temperatures are fitted on
+sets/<name>/                      the pictures of other datasets that came without files of their own
+scores.json                       everything they are worth, as docs/scores.schema.json describes it
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field, SerializeAsAny, field_validator
+
+from mulcot.datasets.base import Dataset, datasets, read
+from mulcot.errors import DataError
+from mulcot.inference.settings import Decoding
+from mulcot.media import Gallery, Store
+from mulcot.plugin import Plugin
+from mulcot.predicting.places import save_temperature
+from mulcot.records import SPLITS, Example, Json, Prediction, Rationale, read_lines
+from mulcot.rundir import write_json
+from mulcot.settings import volatile
+from mulcot.stages.base import Job, Stage
+from mulcot.stages.learning import MODEL, chains_of, device, examples_of, part_of, training_examples
+from mulcot.tasks.base import Task
+from mulcot.teaching.results import Failure
+
+if TYPE_CHECKING:
+    from mulcot.evaluating.asking import Contestant, EvaluationSet
+    from mulcot.evaluating.board import Board
+    from mulcot.evaluating.scores import SetScores
+    from mulcot.predicting.predictor import Predictor
+
+Model = Literal["teacher", "assistant", "student"]
+Baseline = Literal["majority", "text_only", "image_only"]
+STUDENT = "student"
+DEV = "dev"
+
+
+class EvaluateStage(Stage):
+    """The same examples for everyone."""
+
+    name: ClassVar[str] = "evaluate"
+    needs: ClassVar[tuple[str, ...]] = ("dataset", "teacher", "assistant", "student")
+    bulky: ClassVar[tuple[str, ...]] = ("sets",)
+
+    splits: tuple[str, ...] = Field(default=("test", "hard"), min_length=1)
+    """Which splits of the dataset; those without a labelled example are passed over, as long as one remains."""
+    others: dict[str, SerializeAsAny[Annotated[Dataset, Plugin(datasets)]]] = Field(default_factory=dict)
+    """Test splits of other datasets, each under a name: how well the models do outside their own domain."""
+    limit: int | None = Field(default=None, ge=1)
+    """At most this many examples per set, chosen by the seed; null takes all."""
+    models: tuple[Model, ...] = Field(default=("teacher", "assistant", "student"), min_length=1)
+    """Who is evaluated. The teacher is only where it was asked about a split (`teacher.splits`)."""
+    baselines: tuple[Baseline, ...] = ("majority", "text_only", "image_only")
+    """`majority` always gives the label that is most frequent in training; `text_only` is the student with grey
+    pictures, `image_only` the student without words."""
+    published_protocol: bool = False
+    """Ask assistant and student a second time as published: chain and label in two separate generations, the label
+    read from what was written. For numbers that can be compared."""
+    decoding: Decoding = Decoding()
+    """How chains are written."""
+    calibrate: bool = True
+    """Fit a temperature on dev, keep it beside the model, and show probabilities with and without it."""
+    faithfulness: int = Field(default=100, ge=0)
+    """Examples per set on which the student is asked again with another picture, a grey one, and parts of chains."""
+    similarity: bool = True
+    """Compare chains by meaning too, where all-MiniLM-L6-v2 is installed."""
+    batch_size: int = volatile(16, ge=1)
+    """Examples at once."""
+
+    @field_validator("others")
+    @classmethod
+    def _check_names(cls, value: dict[str, Dataset]) -> dict[str, Dataset]:
+        for name in value:
+            if not name.isidentifier() or name in (*SPLITS, "hard"):
+                raise ValueError(f"{name!r} cannot name a set: letters, digits and underscores, and no split's name")
+        return value
+
+    def sources(self) -> tuple[Path, ...]:
+        """The files of the other datasets."""
+        return tuple(path for dataset in self.others.values() for path in dataset.sources())
+
+    def problems(self, task: Task, dataset: Dataset) -> list[str]:
+        """Files of other datasets that are not there."""
+        found = []
+        for name, other in self.others.items():
+            try:
+                found += [f"others.{name}: {path} does not exist" for path in other.sources() if not path.exists()]
+            except DataError as error:
+                found.append(f"others.{name}: {error}")
+        return found
+
+    def run(self, job: Job) -> Json:
+        """Asks everyone what is not yet answered, then scores."""
+        from mulcot.evaluating.board import Board
+        from mulcot.evaluating.references import find_references
+        from mulcot.evaluating.scores import Scores
+        from mulcot.evaluating.scoring import Marker
+        from mulcot.metrics.chains import ChainScorer
+
+        marker = Marker(job.task, ChainScorer(similarity=self.similarity, reporter=job.reporter))
+        rationales = chains_of(job, "teacher")
+        boards = [Board(marker, data, find_references(job.task, data.examples, rationales)) for data in self._sets(job)]
+        self._without_model(job, boards, {rationale.example_id: rationale for rationale in rationales})
+        for name in self.models:
+            if name != "teacher":
+                self._ask_model(job, name, boards)
+        found = Scores(task=job.task.name, sets={board.data.name: board.scores(STUDENT) for board in boards})
+        write_json(job.folder / "scores.json", found.model_dump(mode="json"))
+        return _counts(found.sets)
+
+    def _sets(self, job: Job) -> Iterator[EvaluationSet]:
+        """The chosen splits, then the other datasets."""
+        from mulcot.evaluating.asking import EvaluationSet
+
+        names = [name for name in dict.fromkeys(self.splits) if examples_of(job, name)]
+        if not names:
+            raise DataError(f"there is no labelled example in {', '.join(self.splits)}", hint="See evaluate.splits.")
+        for name in names:
+            yield EvaluationSet(name, tuple(part_of(examples_of(job, name), self.limit, job.seed)), job.gallery())
+        for name, dataset in self.others.items():
+            store = Store(job.folder / "sets" / name)
+            found = [row for row in read(dataset, job.task, store) if isinstance(row, Example)]
+            examples = part_of([e for e in found if e.split == "test" and e.label is not None], self.limit, job.seed)
+            if not examples:
+                raise DataError(f"evaluate.others.{name} has no labelled test example", hint="See `mulcot data stats`.")
+            yield EvaluationSet(name, tuple(examples), Gallery(dataset.picture_root(), store, dataset.images_limit))
+
+    def _without_model(self, job: Job, boards: Sequence[Board], rationales: Mapping[str, Rationale]) -> None:
+        """The majority label and what the teacher wrote."""
+        from mulcot.evaluating.teacher import HOW, teacher_answers
+        from mulcot.metrics.floors import majority
+
+        failed = {failure.example_id for failure in read_lines(job.before["teacher"] / "failures.jsonl", Failure)}
+        usual = majority([example.label or "" for example in training_examples(job)])
+        for board in boards:
+            examples = board.data.examples
+            if "majority" in self.baselines:
+                always = [Prediction(id=example.id, label=usual) for example in examples]
+                board.add("majority", f"always {usual}, the most frequent label in training", always)
+            said = teacher_answers(job.task, examples, rationales, failed) if "teacher" in self.models else None
+            if said is not None:
+                board.add("teacher", HOW, said)
+
+    def _ask_model(self, job: Job, name: str, boards: Sequence[Board]) -> None:
+        """One model on all sets; it is loaded once."""
+        from mulcot.evaluating.asking import ask_set
+        from mulcot.predicting.predictor import Predictor
+
+        folder, kept = job.before[name] / MODEL, job.folder / "predictions"
+        predictor = Predictor.load(
+            folder, device(), temperature=1.0, decoding=self.decoding, batch_size=self.batch_size
+        )
+        temperature = self._temperature(job, name, predictor) if self.calibrate else None
+        if temperature is not None:
+            save_temperature(folder, temperature)
+        for board in boards:
+            for contestant in self._contestants(name):
+                answers = ask_set(predictor, contestant, board.data, kept, job.reporter)
+                own = None if contestant.generate else temperature
+                board.add(contestant.name, contestant.how, answers, own)
+            if name == STUDENT and self.faithfulness:
+                self._ask_again(job, predictor, board)
+
+    def _ask_again(self, job: Job, predictor: Predictor, board: Board) -> None:
+        """The student with other pictures and parts of chains, on some examples."""
+        from mulcot.evaluating.faithfulness import examine
+
+        places = {example.id: place for place, example in enumerate(board.data.examples)}
+        some = part_of(board.data.examples, self.faithfulness, job.seed)
+        answers = [board.answers[STUDENT][places[example.id]] for example in some]
+        data = dataclasses.replace(board.data, examples=tuple(some))
+        found = examine(predictor, data, answers, job.folder / "predictions", job.reporter)
+        board.add_faithfulness(STUDENT, found)
+
+    def _contestants(self, name: str) -> Iterator[Contestant]:
+        from mulcot.evaluating.asking import Contestant
+
+        yield Contestant(name, f"the {name}: label scored over the label set, chain beside it")
+        if self.published_protocol:
+            yield Contestant(f"{name}_generated", f"the {name}: chain and label in two generations", generate=True)
+        if name == STUDENT and "text_only" in self.baselines:
+            yield Contestant("text_only", "the student with grey pictures", view="text_only", label_only=True)
+        if name == STUDENT and "image_only" in self.baselines:
+            yield Contestant("image_only", "the student without words", view="image_only", label_only=True)
+
+    def _temperature(self, job: Job, name: str, predictor: Predictor) -> float | None:
+        """Fitted on dev; None where dev has nothing to fit on."""
+        from mulcot.evaluating.asking import Contestant, EvaluationSet, ask_set
+        from mulcot.evaluating.scoring import probability_table
+        from mulcot.metrics.calibration import fit_temperature
+
+        dev = EvaluationSet(DEV, tuple(examples_of(job, DEV)), job.gallery())
+        contestant = Contestant(name, "", label_only=True)
+        answers = ask_set(predictor, contestant, dev, job.folder / "calibration", job.reporter)
+        pairs = [(e, a) for e, a in zip(dev.examples, answers, strict=True) if isinstance(a, Prediction)]
+        rows, right = probability_table(job.task, pairs)
+        return fit_temperature(rows, right) if rows else None
+
+
+def _counts(sets: Mapping[str, SetScores]) -> Json:
+    """The accuracies of the models, set by set."""
+    return {
+        f"{model}_{name}": round(scores.labels.accuracy, 4)
+        for name, one in sets.items()
+        for model, scores in one.models.items()
+        if model in ("teacher", "assistant", STUDENT)
+    }

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mulcot.backbones.qwen_vl import QwenVL
+from mulcot.datasets.synthetic import Synthetic
+from mulcot.errors import DataError, MulcotError
+from mulcot.evaluating import faithfulness
+from mulcot.evaluating.asking import EvaluationSet
+from mulcot.evaluating.scores import Scores
+from mulcot.inference.chains import Chain
+from mulcot.inference.settings import Decoding
+from mulcot.predicting.answers import with_chain
+from mulcot.predicting.predictor import Predictor
+from mulcot.progress import Reporter
+from mulcot.records import Example, Prediction, Rationale, read_lines
+from mulcot.rundir import RunFolder
+from mulcot.stages.base import Job
+from mulcot.stages.dataset import DatasetStage
+from mulcot.stages.evaluate import EvaluateStage
+from mulcot.tasks.saved import SavedTask, save_task
+from mulcot.tasks.sentiment import Sentiment
+from mulcot.world.chains import write_chain
+from mulcot.world.truth import Truth
+
+torch.set_num_threads(1)
+NAMES = ("dataset", "teacher", "assistant", "annotate", "student", "evaluate")
+QUICK: dict[str, Any] = {"decoding": Decoding(max_tokens=3), "similarity": False, "faithfulness": 2, "batch_size": 4}
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """A run up to its student, with tiny models that have learnt nothing."""
+    run = RunFolder(tmp_path / "run")
+    stages = {name: run.stage(number, name) for number, name in enumerate(NAMES, 1)}
+    for stage in stages.values():
+        stage.path.mkdir(parents=True)
+    small = Synthetic(train=6, dev=3, test=5, hard=3)
+    made = Job(folder=stages["evaluate"], before=stages, task=Sentiment(), dataset=small,
+               seed=0, reporter=Reporter.silent())  # fmt: skip
+    DatasetStage(source=made.dataset).run(Job(**{**_fields(made), "folder": stages["dataset"]}))
+    with (stages["teacher"] / "rationales.jsonl").open("w") as file:
+        for example in read_lines(stages["dataset"] / "examples.jsonl", Example):
+            if example.split == "train":
+                fields = write_chain(Truth.from_json(example.truth or {}), 0)
+                chain = Rationale(
+                    example_id=example.id, source="teacher", stage=1, fields=fields, prediction=example.label
+                )
+                file.write(chain.to_line())
+    (stages["teacher"] / "failures.jsonl").touch()
+    model = QwenVL.demo(tmp_path / "base").load()
+    for name in ("assistant", "student"):
+        model.save(stages[name] / "model")
+        save_task(SavedTask(Sentiment()), stages[name] / "model")
+    return made
+
+
+def _fields(job: Job) -> dict[str, Any]:
+    return {name: getattr(job, name) for name in ("folder", "before", "task", "dataset", "seed", "reporter")}
+
+
+def scores(job: Job) -> Scores:
+    return Scores.model_validate_json((job.folder / "scores.json").read_text("utf-8"))
+
+
+def test_everyone_is_scored_on_the_same_examples(job: Job) -> None:
+    counts = EvaluateStage(**QUICK).run(job)
+    found = scores(job)
+    assert set(found.sets) == {"test", "hard"}
+    test = found.sets["test"]
+    assert set(test.models) == {"majority", "assistant", "student", "text_only", "image_only"}
+    assert counts["student_test"] == round(test.models["student"].labels.accuracy, 4)
+    assert {one.second for one in test.comparisons} == set(test.models) - {"student"}
+    student = test.models["student"]
+    assert student.references == "world"
+    assert set(student.overlap) == {"paper", "standard"}
+    assert student.grounding is not None
+    assert len(student.calibration) == 2
+    assert student.chains.cut == 5
+    assert test.models["text_only"].chains is None
+
+
+def test_predictions_are_kept_per_model_and_set_in_order(job: Job) -> None:
+    EvaluateStage(**QUICK).run(job)
+    examples = [e.id for e in read_lines(job.before["dataset"] / "examples.jsonl", Example) if e.split == "test"]
+    for name in ("assistant", "student", "text_only", "image_only"):
+        lines = (job.folder / f"predictions/test/{name}.jsonl").read_text("utf-8").splitlines()
+        assert [json.loads(line)["id"] for line in lines] == examples
+
+
+def test_an_interrupted_stage_is_continued_to_the_same_scores(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = EvaluateStage(**QUICK)
+    stage.run(job)
+    whole = (job.folder / "scores.json").read_bytes()
+    (job.folder / "scores.json").unlink()
+    path = job.folder / "predictions/test/student.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+    asked = []
+    predict = Predictor.predict
+    monkeypatch.setattr(
+        Predictor, "predict", lambda self, items, *a, **k: asked.append(len(items)) or predict(self, items, *a, **k)
+    )
+    stage.run(job)
+    assert (job.folder / "scores.json").read_bytes() == whole
+    assert asked == [1], "of 5 examples in batches of 4, the last one was cut off"
+
+
+def test_a_missing_picture_is_a_miss_and_does_not_stop_the_others(job: Job) -> None:
+    example = next(e for e in read_lines(job.before["dataset"] / "examples.jsonl", Example) if e.split == "test")
+    (job.before["dataset"] / "pictures" / example.images[0].path).unlink()
+    EvaluateStage(**QUICK, splits=("test",), models=("student",)).run(job)
+    student = scores(job).sets["test"].models["student"]
+    assert student.rejected == {"missing_image": 1}
+    assert student.answered == 4
+    assert student.labels.unparsed == 1
+
+
+def test_the_temperature_is_kept_beside_the_model_and_used_when_it_is_asked(job: Job) -> None:
+    EvaluateStage(**QUICK, models=("student",), splits=("test",)).run(job)
+    fitted = scores(job).sets["test"].models["student"].calibration[1].temperature
+    folder = job.before["student"] / "model"
+    assert json.loads((folder / "calibration.json").read_text())["temperature"] == fitted
+    assert Predictor.load(folder).temperature == fitted
+    assert not (job.before["assistant"] / "model" / "calibration.json").exists()
+
+
+def test_the_published_protocol_is_asked_beside_ours(job: Job) -> None:
+    EvaluateStage(**QUICK, published_protocol=True, splits=("test",), models=("student",)).run(job)
+    generated = scores(job).sets["test"].models["student_generated"]
+    assert generated.published_labels is not None
+    assert generated.calibration == []
+
+
+def test_other_datasets_are_sets_of_their_own(job: Job) -> None:
+    other = Synthetic(train=0, dev=0, test=3, seed=5)
+    EvaluateStage(**QUICK, splits=("test",), models=("assistant",), others={"far": other}).run(job)
+    assert scores(job).sets["far"].examples == 3
+    with pytest.raises(ValueError, match="cannot name a set"):
+        EvaluateStage(others={"../x": other})
+    with pytest.raises(DataError, match=r"others\.far has no labelled test example"):
+        EvaluateStage(**QUICK, others={"far": Synthetic(train=3, dev=0, test=0)}).run(job)
+
+
+def test_nothing_to_evaluate_on_is_an_error(job: Job) -> None:
+    with pytest.raises(DataError, match="nowhere"):
+        EvaluateStage(splits=("nowhere",)).run(job)
+
+
+def test_a_model_folder_that_is_not_ours_is_refused(job: Job) -> None:
+    (job.before["student"] / "model" / "task.json").unlink()
+    with pytest.raises(MulcotError, match=r"task\.json"):
+        EvaluateStage(**QUICK, models=("student",)).run(job)
+
+
+def test_faithfulness_is_measured_on_whole_chains(job: Job) -> None:
+    predictor = Predictor.load(job.before["student"] / "model", decoding=Decoding(max_tokens=3), batch_size=2)
+    examples = tuple(e for e in read_lines(job.before["dataset"] / "examples.jsonl", Example) if e.split == "train")
+    said = []
+    for example in examples:
+        chain = predictor.task.write_chain(write_chain(Truth.from_json(example.truth or {}), 0))
+        own = Prediction(id=example.id, label=example.label)
+        said.append(with_chain(own, predictor.task, example, Chain((1,), chain, True)))
+    data = EvaluationSet("train", examples, job.gallery())
+    found = faithfulness.examine(predictor, data, said, job.folder / "predictions", Reporter.silent())
+    assert found.chain.examples == 6
+    assert len(found.chain.after_fields) == 4
+    assert all(0 <= share <= 1 for share in found.chain.after_fields)
+    assert found.chain.follows_foreign is not None
+    assert found.swapped.chains_changed == found.blank.chains_changed == 1
+    assert faithfulness.examine(predictor, data, [Prediction(id=e.id) for e in examples], job.folder / "p",
+                                Reporter.silent()).chain is None  # fmt: skip
+
+
+def test_labels_continue_a_chain_where_they_begin_to_differ() -> None:
+    example = Example(id="p", split="test", text="x")
+    begun, ways = faithfulness.continuations(Sentiment(), example, {"Text_analysis": "Good."}, "Prediction")
+    assert begun == '"Text_analysis": "Good."\n"Prediction":'
+    assert ways == [' "positive"', ' "neutral"', ' "negative"']
+    for way, label in zip(ways, Sentiment().labels(), strict=True):
+        assert Sentiment().read(begun + way).prediction == label
