@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-
-sys.path.insert(0, str(Path(__file__).parent))
 from toy import curve, train
 
 from mulcot.backbones.qwen_vl import QwenVL

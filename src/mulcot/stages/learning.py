@@ -73,13 +73,16 @@ def part_of(examples: Sequence[Example], number: int | None, seed: int) -> list[
 
 
 def start(job: Job, backbone: Backbone, training: Training) -> tuple[Machine, Desk]:
-    """Joins the other processes, then loads the model, so that each takes its own device."""
+    """Joins the other processes, then loads the model, so that each takes its own device; new weights are seeded."""
+    import torch
+
     from mulcot.training.lessons import Desk
     from mulcot.training.machine import Machine
 
     for problem in training.problems():
         raise TrainingError(problem, hint="metrics.jsonl is written in any case.")
     machine = Machine.start(trackers=training.trackers, folder=job.folder.path, unused=backbone.trained != "language")
+    torch.manual_seed(job.seed)
     return machine, Desk(backbone.load(device()), job.task, job.gallery())
 
 
