@@ -3,9 +3,10 @@ import os
 import signal
 
 import pytest
+import torch
 
 from mulcot.errors import TrainingError
-from mulcot.training.guard import PATIENCE, Signals, Watch
+from mulcot.training.guard import PATIENCE, Signals, Watch, memory_advice
 
 
 @pytest.mark.parametrize(("loss", "gradient"), [(math.nan, 1.0), (math.inf, 1.0), (1.0, math.nan)])
@@ -31,3 +32,22 @@ def test_sigterm_is_heard_and_the_old_handler_comes_back() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         assert signals.asked
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        MemoryError(),
+    ],
+)
+def test_full_memory_names_the_setting(error: Exception) -> None:
+    with pytest.raises(TrainingError, match="step 3: out of memory") as found, memory_advice("step 3", "Lower it."):
+        raise error
+    assert found.value.hint == "Lower it."
+
+
+def test_other_errors_of_torch_keep_their_traceback() -> None:
+    with pytest.raises(RuntimeError, match="shapes"), memory_advice("step 3", "Lower it."):
+        raise RuntimeError("shapes do not fit")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,10 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from toy import curve, train
+from toy import Posts, curve, train
 
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.errors import RunError, TrainingError
+from mulcot.errors import Interrupted, RunError, TrainingError
 from mulcot.training.loop import Score
 
 TOY = str(Path(__file__).parent / "toy.py")
@@ -76,7 +77,7 @@ def test_micro_batches_do_not_change_the_result(base: Path, tmp_path: Path) -> N
     assert losses[0] == pytest.approx(losses[2], rel=1e-4)
 
 
-@pytest.mark.parametrize("after", [9, 15])
+@pytest.mark.parametrize("after", [9, pytest.param(15, marks=pytest.mark.slow)])
 def test_a_killed_training_continues_to_the_same_weights(
     base: Path, undisturbed: Path, tmp_path: Path, after: int
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_killed_training_continues_to_the_same_weights(
     assert curve(tmp_path) == curve(undisturbed)
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_the_same_command_continues(base: Path, undisturbed: Path, tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, TOY, str(base), str(tmp_path)], stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
@@ -123,6 +125,37 @@ def test_a_checkpoint_of_another_model_is_refused(base: Path, tmp_path: Path) ->
     save_file({"other": torch.zeros(1)}, newest / "weights.safetensors")
     with pytest.raises(RunError, match="other weights"):
         train(base, tmp_path, epochs=2)
+
+
+def test_a_damaged_checkpoint_is_named_with_what_to_do(base: Path, tmp_path: Path) -> None:
+    train(base, tmp_path, epochs=2)
+    newest = sorted((tmp_path / "checkpoints").glob("step-*"))[-1]
+    (newest / "optimizer.safetensors").write_bytes(b"\0\1")
+    with pytest.raises(RunError, match="step-00000006 is damaged") as found:
+        train(base, tmp_path, epochs=3)
+    assert "Delete it" in found.value.hint
+    shutil.rmtree(newest)
+    assert train(base, tmp_path, epochs=2).steps == 6
+
+
+def test_full_memory_names_the_setting(base: Path, tmp_path: Path) -> None:
+    class Greedy(Posts):
+        def teaching(self, examples: object, device: object) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    with pytest.raises(TrainingError, match="toy, step 1: out of memory") as found:
+        train(base, tmp_path, source=Greedy)
+    assert "micro_batch (now 2)" in found.value.hint
+
+
+def test_stopping_in_the_last_step_stops_as_well(base: Path, tmp_path: Path) -> None:
+    def evaluate(machine: object) -> Score:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return Score(0.5, 0.5)
+
+    with pytest.raises(Interrupted, match="step 3"):
+        train(base, tmp_path, evaluate=evaluate, epochs=1)
+    assert train(base, tmp_path, epochs=1).steps == 3
 
 
 def test_checkpoints_hold_no_pickle_and_only_what_learns(base: Path, undisturbed: Path) -> None:
