@@ -107,7 +107,9 @@ def test_the_schema_lists_every_plugin_with_documented_options() -> None:
     schema = json_schema()
     assert set(schema["required"]) == {"version", "dataset"}
     for key, registry in (("task", tasks), ("dataset", datasets)):
-        options = [schema["$defs"][ref["$ref"].rpartition("/")[2]] for ref in schema["properties"][key]["oneOf"]]
+        names, *references = schema["properties"][key]["oneOf"]
+        assert set(names["enum"]) == set(registry.names()), "a name alone is a plug-in with its usual options"
+        options = [schema["$defs"][ref["$ref"].rpartition("/")[2]] for ref in references]
         assert {option["properties"]["name"]["const"] for option in options} == set(registry.names())
         for option in options:
             for name, field in option["properties"].items():
@@ -130,3 +132,43 @@ def test_a_file_that_is_no_recipe_is_a_clear_error(tmp_path: Path) -> None:
     assert problems(tmp_path / "binary.yaml")
     (tmp_path / "large.yaml").write_bytes(b"a: 1\n" * 300_000)
     assert "more than" in problems(tmp_path / "large.yaml")[0]
+
+
+def test_no_message_shows_what_a_variable_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECIPE_TEST_SECRET", "hunter2")
+    text = "version: 1\ntask: {name: '${RECIPE_TEST_SECRET}'}\ndataset: {name: '${RECIPE_TEST_SECRET}'}\n"
+    text += "teacher: {backend: {name: openai_compatible, model: x, base_url: ['ftp://${RECIPE_TEST_SECRET}']}}\n"
+    found = "\n".join(problems(write(tmp_path, text)))
+    assert "hunter2" not in found
+    assert "unknown task '${RECIPE_TEST_SECRET}'" in found
+    assert "'ftp://${RECIPE_TEST_SECRET}' must begin with http" in found
+
+
+def test_one_mistake_is_one_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RECIPE_TEST_UNSET", raising=False)
+    assert problems(write(tmp_path, "version: 1\n")) == [f"{tmp_path}/r.yaml dataset: is missing"]
+    assert len(problems(write(tmp_path, "version: 1\ndataset: twiter\n"))) == 1
+    assert len(problems(write(tmp_path, "version: 1\ndataset: {name: '${RECIPE_TEST_UNSET}'}\n"))) == 1
+    backend = "teacher: {backend: {name: openai_compatible, model: x, base_url: 'http://u:p@h'}, splits: [tarin]}\n"
+    found = problems(write(tmp_path, f"version: 1\ndataset: synthetic\n{backend}"))
+    assert len(found) == 2
+    assert all("http://***@h" in problem or "tarin" in problem for problem in found)
+
+
+def test_a_task_is_found_for_a_dataset_named_by_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECIPE_TEST_DATASET", "synthetic_science")
+    loaded = load_recipe(write(tmp_path, "version: 1\ndataset: ${RECIPE_TEST_DATASET}\n"))
+    assert loaded.recipe.task.name == "multiple_choice"
+    assert "synthetic_science" not in loaded.text
+
+
+def test_shares_of_the_splits_leave_something_to_train_on(tmp_path: Path) -> None:
+    found = problems(write(tmp_path, GOOD + "  splits: {dev: 0.6, test: 0.4}\n"))
+    assert "dev and test together must stay below 1" in found[0]
+
+
+def test_the_schema_takes_what_a_recipe_takes(tmp_path: Path) -> None:
+    schema = json_schema()
+    assert {"$ref": "#/$defs/Variable"} in schema["properties"]["seed"]["anyOf"]
+    url = schema["$defs"]["OpenAICompatible"]["properties"]["base_url"]
+    assert [option["type"] for option in url["anyOf"]] == ["string", "array"]

@@ -97,3 +97,31 @@ def test_credentials_in_urls_are_blanked_wherever_they_stand() -> None:
 def test_any_text_is_a_tree_or_a_recipe_error(text: str) -> None:
     with suppress(RecipeError):
         assert isinstance(parse_tree(text, "r").data, dict)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a: {b: ${X}}\n", "needs quotes"),
+        ("a: &a {b: 1}\nc:\n  <<: *a\n", "line 3 c: merge keys"),
+        ("a: " + "[" * 3000 + "]" * 3000, "nested too deep|nested more than"),
+        ("a: " + "9" * 5000, r"value has 5000 digits\Z|value has 5000 digits\n"),
+        ("? [a]\n: 1\n", "line 1: a key must be"),
+    ],
+)
+def test_what_yaml_says_obscurely_is_said_plainly(text: str, complaint: str) -> None:
+    with pytest.raises(RecipeError, match=complaint):
+        parse_tree(text, "r.yaml")
+
+
+def test_files_and_overrides_give_the_same_plain_values() -> None:
+    text = "{1: 2020-01-01, b: !!binary aGk=, c: [1.5, null, true]}"
+    plain = {"1": "2020-01-01", "b": "aGk=", "c": [1.5, None, True]}
+    assert parse_tree(f"a: {text}", "r.yaml").data == parse_assignments([f"a={text}"]) == {"a": plain}
+
+
+def test_a_message_cannot_steer_the_terminal() -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_tree('"\\e[31ma\\nb": 1\n"\\e[31ma\\nb": 1\n', "odd\x1b[2J.yaml")
+    assert "\x1b" not in str(caught.value)
+    assert "\\x1b[31ma\\nb: this key stands twice" in str(caught.value)

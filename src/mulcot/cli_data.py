@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mulcot.errors import MulcotError
+from mulcot.errors import MulcotError, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -112,7 +112,7 @@ def export(
 def show_findings(findings: list[Finding]) -> None:
     """One finding, one advice."""
     for finding in findings:
-        print(f"{finding.level:<8} {_printable(finding.message)}\n         {finding.advice}")
+        print(f"{finding.level:<8} {printable(finding.message)}\n         {finding.advice}")
 
 
 def _choose(words: list[str] | None, recipe: Path | None, task: str | None) -> tuple[Dataset, Task]:
@@ -172,7 +172,7 @@ def _show(statistics: Statistics) -> None:
     for reason, number in statistics.rejected["reasons"].items():
         console.print(f"  {reason} {number:,}")
         for shown in statistics.rejected["examples"][reason][:3]:
-            console.print(f"    {_printable(shown['source'])}: {_printable(shown['detail'])}")
+            console.print(f"    {printable(shown['source'])}: {printable(shown['detail'])}")
 
 
 def _table(statistics: Statistics) -> Table:
@@ -187,7 +187,7 @@ def _table(statistics: Statistics) -> Table:
     columns = ["examples", *named, *(["others"] if labels[LABELS_SHOWN:] else [])]
     columns += ["pictures", "without", "repeated", "median length", "95 %", "longest"]
     for name in columns:
-        table.add_column(Text(_printable(name)), justify="right")
+        table.add_column(Text(printable(name)), justify="right")
     for name, split in statistics.splits.items():
         counts = [split.labels.get(label, 0) for label in named]
         if labels[LABELS_SHOWN:]:
@@ -195,10 +195,5 @@ def _table(statistics: Statistics) -> Table:
         length = split.text_length
         numbers = [split.count, *counts, split.images, split.without_image, split.duplicates["post"]]
         numbers += [length.median, length.p95, length.max]
-        table.add_row(Text(_printable(name)), *(f"{number:,}" for number in numbers))
+        table.add_row(Text(printable(name)), *(f"{number:,}" for number in numbers))
     return table
-
-
-def _printable(text: str) -> str:
-    """Text from data, unable to steer the terminal."""
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)

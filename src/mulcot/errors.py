@@ -31,7 +31,7 @@ class MulcotError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+        return printable(f"{self.message}\n  {self.hint}" if self.hint else self.message, lines=True)
 
 
 class RecipeError(MulcotError):
@@ -93,6 +93,11 @@ class TeacherError(MulcotError):
 
 class Interrupted(MulcotError):
     """Stopped on request with everything saved; the same command continues."""
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """Text from outside, unable to steer a terminal; with `lines`, line breaks stay."""
+    return "".join(sign if sign.isprintable() or (lines and sign == "\n") else repr(sign)[1:-1] for sign in text)
 
 
 def suggest(name: str, known: list[str]) -> str:

@@ -45,7 +45,8 @@ class Plugin:
             own["properties"] = {"name": {"const": tag.removeprefix(TAG)}, **own.get("properties", {})}
             own["required"] = ["name", *(key for key in own.get("required", []) if key != "name")]
             options.append(reference)
-        return {"oneOf": options, "description": f"`name` picks the {self.registry.what}; the rest are its options."}
+        text = f"`name` picks the {self.registry.what}; the rest are its options. A name alone takes them as they are."
+        return {"oneOf": [{"enum": list(self.registry.names())}, *options], "description": text}
 
     def _check(self, value: Any) -> Any:
         if isinstance(value, self.registry.base):

@@ -3,7 +3,7 @@
     version: 1
     output: runs/first
     task: {name: sentiment}
-    dataset: {name: files, path: ${DATA}/posts.jsonl}
+    dataset: {name: files, path: "${DATA}/posts.jsonl"}
 
 A section is the settings of one stage and carries the stage's name. This module only assembles them.
 """
@@ -32,7 +32,7 @@ from mulcot.stages.evaluate import EvaluateStage
 from mulcot.stages.student import StudentStage
 from mulcot.stages.teacher import TeacherStage
 from mulcot.tasks.base import Task, tasks
-from mulcot.yamltree import KeyPath, Problem, Tree, expand, merge, parse_assignments, read_tree, redact
+from mulcot.yamltree import KeyPath, Problem, Tree, expand, merge, parse_assignments, read_tree, redact, variables
 
 T = TypeVar("T", bound=Settings)
 
@@ -101,8 +101,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Loaded:
     try:
         recipe = Recipe.model_validate(expanded)
     except ValidationError as error:
-        skip = {where for where, _ in missing}
-        found = [item for item in error.errors() if _path(item["loc"]) not in skip]
+        found = [item for item in error.errors() if not _follows(_path(item["loc"]), missing)]
         raise RecipeError(tree.source, tree.report(missing + _explain(found, Recipe, tree))) from None
     if missing:
         raise RecipeError(tree.source, tree.report(missing))
@@ -126,13 +125,28 @@ def json_schema() -> dict[str, Any]:
     """The JSON Schema of recipes, for editors."""
     schema = Recipe.model_json_schema()
     schema["required"] = [key for key in schema["required"] if key != "task"]
+    schema = _or_variable(schema)
+    schema["$defs"]["Variable"] = {"type": "string", "pattern": r"^\$\{.*\}$"}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "mulcot recipe", **schema}
+
+
+def _or_variable(schema: Any) -> Any:
+    """The schema with `${NAME}` allowed wherever a number or a choice is."""
+    if isinstance(schema, list):
+        return [_or_variable(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    about = {key: schema[key] for key in ("description", "title", "default") if key in schema}
+    plain = {key: value for key, value in schema.items() if key not in about}
+    if plain.get("type") in ("integer", "number", "boolean"):
+        return {"anyOf": [plain, {"$ref": "#/$defs/Variable"}], **about}
+    return {key: _or_variable(value) for key, value in schema.items()}
 
 
 def _with_task(data: dict[str, Any]) -> dict[str, Any]:
     """A recipe that names no task gets its dataset's usual one, visibly."""
     dataset = data.get("dataset")
-    name = dataset.get("name") if isinstance(dataset, dict) else dataset
+    name = expand(dataset.get("name") if isinstance(dataset, dict) else dataset)[0]
     if "task" in data or not isinstance(name, str) or name not in datasets.names():
         return data
     out: dict[str, Any] = {}
@@ -143,11 +157,20 @@ def _with_task(data: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
+def _follows(path: KeyPath, missing: list[Problem]) -> bool:
+    """Whether a problem lies above or below a variable that is not set, and may be nothing but its consequence."""
+    return any(where[: len(path)] == path or path[: len(where)] == where for where, _ in missing)
+
+
 def _explain(errors: list[ErrorDetails], root: type[Settings], tree: Tree) -> list[Problem]:
     problems = []
-    for error in errors:
-        path = _path(error["loc"])
-        text = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    places = [_path(error["loc"]) for error in errors]
+    for error, path in zip(errors, places, strict=True):
+        if path == ("task",) and error["type"] == "missing":
+            continue  # it comes with the dataset, whose problem stands in the list
+        if error["type"] == "too_short" and any(each[: len(path)] == path != each for each in places):
+            continue  # the items are there, but bad
+        text = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").partition(" for <class")[0]
         if error["type"] == "extra_forbidden":
             cls = _class_at(root, error["loc"][:-1])
             known = sorted(info.alias or name for name, info in cls.model_fields.items()) if cls else []
@@ -156,8 +179,17 @@ def _explain(errors: list[ErrorDetails], root: type[Settings], tree: Tree) -> li
             text = "is missing"
         elif path:
             text = f"{_lower(text)}{_got(tree.data, path)}"
-        problems.append((path, text))
+        problems.append((path, _unexpanded(text, tree)))
     return problems
+
+
+def _unexpanded(text: str, tree: Tree) -> str:
+    """The text without any value from the environment, which may be a secret."""
+    for name, value in sorted(variables(tree.data).items(), key=lambda item: -len(item[1])):
+        for shown in (value, repr(value)[1:-1]):
+            if len(shown) > 3:  # shorter ones would only garble the words around
+                text = text.replace(shown, f"${{{name}}}")
+    return text
 
 
 def _path(loc: tuple[int | str, ...]) -> KeyPath:
@@ -194,6 +226,8 @@ def _got(data: Any, path: KeyPath) -> str:
     """The value as it was written, so that an expanded secret is never shown."""
     try:
         for part in path:
+            if isinstance(data, str):
+                break  # one value, where a list of them is possible too
             data = data[part]
     except (KeyError, IndexError, TypeError):
         return ""

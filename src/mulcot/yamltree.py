@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from mulcot.errors import RecipeError
+from mulcot.errors import RecipeError, printable
 
 KeyPath = tuple[str | int, ...]
 Problem = tuple[KeyPath, str]
@@ -71,7 +71,9 @@ def parse_tree(text: str | bytes, source: str) -> Tree:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise RecipeError(source, [_yaml_problem(error)]) from None
+        unquoted = "${" in str(error) and "flow" in str(error)
+        quote = "; inside {...} and [...] a value with ${NAME} needs quotes" if unquoted else ""
+        raise RecipeError(source, [_yaml_problem(error) + quote]) from None
     if node is None:
         raise RecipeError(source, ["is empty"])
     builder = _Builder()
@@ -106,30 +108,37 @@ class _Builder:
         if isinstance(node, yaml.SequenceNode):
             return [self.build(child, (*path, index)) for index, child in enumerate(node.value)]
         try:
-            return self._constructor.construct_object(node)
+            value = self._constructor.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
-            self.problems.append(f"line {node.start_mark.line + 1} {dotted(path)}: {_yaml_problem(error)}")
+            self._complain(node, path, _yaml_problem(error))
             return None
+        return value if value is None or isinstance(value, str | int | float) else node.value  # a date stays a text
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                self.problems.append(f"line {line} {dotted(path)}: a key must be a plain word")
+                self._complain(key_node, path, "a key must be a plain word")
                 continue
             key = str(key_node.value)
             if key in out:
-                self.problems.append(f"line {line} {dotted((*path, key))}: this key stands twice")
-            self.lines[(*path, key)] = line
+                self._complain(key_node, (*path, key), "this key stands twice")
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                self._complain(key_node, path, "merge keys (<<) are not read; write the keys out")
+                continue
+            self.lines[(*path, key)] = key_node.start_mark.line + 1
             out[key] = self.build(value_node, (*path, key))
         return out
+
+    def _complain(self, node: yaml.Node, path: KeyPath, text: str) -> None:
+        self.problems.append(f"{f'line {node.start_mark.line + 1} {dotted(path)}'.rstrip()}: {text}")
 
 
 def parse_assignments(items: list[str]) -> dict[str, Any]:
     """`["a.b=1", "c=x"]` as `{"a": {"b": 1}, "c": "x"}`; values are typed as in YAML."""
     out: dict[str, Any] = {}
     problems = []
+    builder = _Builder()
     for item in items:
         key, equals, text = item.partition("=")
         parts = key.strip().split(".")
@@ -137,9 +146,12 @@ def parse_assignments(items: list[str]) -> dict[str, Any]:
             problems.append(f"{item!r} is not of the form key.path=value")
             continue
         try:
-            _assign(out, parts, yaml.safe_load(text) if text else "")
-        except (yaml.YAMLError, ValueError) as error:
+            node = yaml.compose(text, Loader=yaml.SafeLoader) if text else None
+            value = None if node is None else builder.build(node, tuple(parts))
+            _assign(out, parts, value if text else "")
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             problems.append(f"{item!r}: {_yaml_problem(error)}")
+    problems += builder.problems
     if problems:
         raise RecipeError("command line", problems)
     return out
@@ -179,6 +191,13 @@ def expand(value: Any, path: KeyPath = ()) -> tuple[Any, list[Problem]]:
     return value, problems
 
 
+def variables(value: Any) -> dict[str, str]:
+    """The environment variables that are named below `value` and set, with their values."""
+    texts = [text for _, text in walk(value) if isinstance(text, str)]
+    names = {match.group(1) for text in texts for match in _VARIABLE.finditer(text)} - {None}
+    return {name: os.environ[name] for name in sorted(names) if name in os.environ}
+
+
 def redact(value: Any) -> Any:
     """A copy in which credentials inside URLs are blanked."""
     if isinstance(value, str):
@@ -193,7 +212,7 @@ def dotted(path: KeyPath) -> str:
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else part)
-    return text
+    return printable(text)
 
 
 def walk(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
@@ -230,5 +249,7 @@ def _assign(out: dict[str, Any], parts: list[str], value: Any) -> None:
 
 def _yaml_problem(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
-    text = str(getattr(error, "problem", None) or error).splitlines()[0]
+    if isinstance(error, RecursionError):
+        return "is nested too deep"
+    text = str(getattr(error, "problem", None) or error).splitlines()[0].partition("; use sys.")[0]
     return f"line {mark.line + 1}, column {mark.column + 1}: {text}" if mark else text

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mulcot.errors import MediaError
 from mulcot.media import Gallery, ImageLimits, Store
@@ -44,6 +44,12 @@ class SplitShares(Settings):
     """Share of the rows that becomes test."""
     seed: int = 0
     """Another seed, another division."""
+
+    @model_validator(mode="after")
+    def _check_rest(self) -> Self:
+        if self.dev + self.test >= 1:
+            raise ValueError(f"dev and test together must stay below 1 (got {self.dev:g} + {self.test:g})")
+        return self
 
     def split_of(self, example: Example) -> str:
         """Posts with one picture stay together, and so do equal texts without one; others can be added beside them."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
 from yarl import URL
 
 from mulcot.records import Json
@@ -24,6 +24,10 @@ from mulcot.teachers.base import Observer, Sampling, Session, teachers
 from mulcot.teachers.chat import RESERVED
 from mulcot.teachers.connection import HttpTeacher
 from mulcot.teachers.transport import Target, open_session
+
+ONE_OR_SEVERAL = {
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+}
 
 
 def normalised(address: str) -> str:
@@ -44,7 +48,9 @@ def normalised(address: str) -> str:
 class OpenAICompatible(HttpTeacher):
     """One model behind one or several chat completions servers."""
 
-    base_url: tuple[Annotated[str, AfterValidator(normalised)], ...] = volatile(..., min_length=1)
+    base_url: Annotated[
+        tuple[Annotated[str, AfterValidator(normalised)], ...], Field(min_length=1), WithJsonSchema(ONE_OR_SEVERAL)
+    ] = volatile(...)
     """The server's address, usually ending in `/v1`; a list shares the work among servers with the same model."""
     model: str = Field(min_length=1)
     """The model's name as the server knows it."""
