@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,34 @@ def test_a_run_folder_that_cannot_be_written_is_a_clear_error(recipe: Path, tmp_
     (tmp_path / "closed").mkdir(mode=0o500)
     with pytest.raises(RunError, match="cannot be written"):
         go(recipe, f"output={tmp_path}/closed/run")
+
+
+def test_a_stage_is_outdated_once_an_earlier_one_holds_something_else(recipe: Path, tmp_path: Path) -> None:
+    with recipe.open("a") as file:
+        file.write("teacher: {backend: {name: imported, path: " + str(tmp_path / "chains.jsonl") + "}}\n")
+    (tmp_path / "chains.jsonl").write_text('{"text": "rain again", "cot": "x"}\n', "utf-8")
+    run(load_recipe(recipe), QUIET, last="teacher")
+    folder = tmp_path / "run"
+    assert [state for _, state, _ in status(folder)] == ["finished", "finished"]
+    go(recipe, "dataset.limit=1")
+    assert [state for _, state, _ in status(folder)] == ["finished", "outdated"]
+    go(recipe)
+    assert [state for _, state, _ in status(folder)] == ["finished", "finished"]
+    (folder / "1-dataset" / "examples.jsonl").unlink()
+    assert [state for _, state, _ in status(folder)] == ["finished", "outdated"]
+
+
+def test_a_stage_kept_under_another_recipe_is_said_to_be(recipe: Path, tmp_path: Path) -> None:
+    with recipe.open("a") as file:
+        file.write("teacher: {backend: {name: imported, path: " + str(tmp_path / "chains.jsonl") + "}}\n")
+    (tmp_path / "chains.jsonl").write_text('{"text": "rain again", "cot": "x"}\n', "utf-8")
+    go(recipe)
+    for overrides, said in (([], False), (["dataset.limit=1"], True)):
+        stream = StringIO()
+        run(load_recipe(recipe, overrides), Reporter("lines", stream=stream), first="teacher", last="teacher")
+        assert ("dataset: kept as it was made" in stream.getvalue()) == said
+
+
+def test_check_refuses_a_run_folder_that_cannot_be_written(recipe: Path) -> None:
+    verdict = check(load_recipe(recipe, [f"output={recipe}/run"]), QUIET)
+    assert verdict.problems == (f"output: {recipe}/run cannot be written",)

@@ -132,3 +132,35 @@ def test_a_second_writer_is_refused_until_the_first_is_gone_even_by_kill(tmp_pat
                 return
         except RunLocked:
             assert time.monotonic() < deadline
+
+
+def test_a_device_or_a_pipe_is_never_replaced_and_a_link_stays_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RunError, match="no ordinary file"), atomic(tmp_path / "pipe"):
+        pass
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "link").symlink_to("real")
+    with atomic(tmp_path / "link") as file:
+        file.write(b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
+
+
+def test_a_finished_stage_holds_nothing_half_written(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path / "1-x")
+    folder.begin("f", ())
+    (folder / "pictures" / "ab").mkdir(parents=True)
+    for left in (".examples.jsonl.77.part", "pictures/ab/.x7.part"):
+        (folder / left).write_text("killed")
+    finish(folder)
+    assert {path.name for path in folder.path.rglob("*") if path.is_file()} == {"started.json", "stage.json"}
+
+
+def test_a_place_that_cannot_be_written_is_found_without_making_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert RunFolder(tmp_path / "new" / "deep").problems() == []
+    assert not (tmp_path / "new").exists()
+    for place in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("a" * 400), Path("a\0b")):
+        assert RunFolder(place).problems(), place
+        with pytest.raises(RunError, match="cannot be written"), RunFolder(place).locked():
+            pass

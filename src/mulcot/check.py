@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mulcot.datasets.base import read
-from mulcot.errors import MulcotError
+from mulcot.errors import MulcotError, printable
 from mulcot.media import Store
 from mulcot.pipeline import METHODS
 from mulcot.progress import Reporter
 from mulcot.recipe import Loaded
 from mulcot.records import Example
+from mulcot.rundir import RunFolder
 from mulcot.statistics import Census, Statistics
 from mulcot.tasks.base import Purpose
 
@@ -26,11 +27,13 @@ class Verdict:
 def check(loaded: Loaded, reporter: Reporter, rows: int | None = None) -> Verdict:
     """Asks every stage for its problems, reads the data, opens its pictures and renders its prompts."""
     recipe = loaded.recipe
-    problems = []
+    problems = RunFolder(loaded.folder).problems()
     for name in METHODS[recipe.method]:
         stage = recipe.stage(name)
         if stage is not None:
-            problems += [f"{name}: {text}" for text in stage.problems(recipe.task, recipe.dataset)]
+            problems += [
+                f"{name}: {printable(text, lines=True)}" for text in stage.problems(recipe.task, recipe.dataset)
+            ]
     if problems:
         return Verdict(tuple(problems), None)
     try:

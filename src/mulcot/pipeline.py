@@ -56,6 +56,7 @@ def run(loaded: Loaded, reporter: Reporter, first: str | None = None, last: str 
             _help(name, loaded, folder)
         return []
     with folder.locked():
+        _say_what_is_kept(chosen[0], loaded, folder, reporter)
         folder.write_recipe(loaded.text)
         return [_run_stage(name, loaded, folder, reporter) for name in chosen]
 
@@ -81,6 +82,19 @@ def _described(chosen: tuple[str, ...], recipe: Recipe, reporter: Reporter) -> t
     return chosen
 
 
+def _say_what_is_kept(first: str, loaded: Loaded, folder: RunFolder, reporter: Reporter) -> None:
+    """Stages before `first` stay as they are; where the recipe has changed since, nobody should have to guess so."""
+    stages = METHODS[loaded.recipe.method]
+    for number, name in enumerate(stages[: stages.index(first)], start=1):
+        record = folder.stage(number, name).record
+        if record is not None and record.settings != _sections(name, loaded):
+            reporter.say(f"{name}: kept as it was made, though the recipe has changed")
+
+
+def _sections(name: str, loaded: Loaded) -> Json:
+    return {key: loaded.written.get(key) for key in (name, "task")}
+
+
 def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Reporter) -> Outcome:
     stage, job = _prepare(name, loaded, run_folder, reporter)
     folder = job.folder
@@ -97,7 +111,7 @@ def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Repor
     record = StageRecord(
         stage=name,
         fingerprint=mark,
-        settings={key: loaded.written.get(key) for key in (name, "task")},
+        settings=_sections(name, loaded),
         inputs=inputs,
         outputs=folder.outputs(known, stage.bulky),
         counts=counts,
@@ -161,9 +175,26 @@ def _inputs(stage: Stage, before: Mapping[str, StageFolder], folder: RunFolder) 
 
 
 def status(path: Path) -> list[tuple[str, str, StageRecord | None]]:
-    """Each stage folder of a run with its state: finished or unfinished."""
+    """Each stage folder of a run with its state: finished, unfinished, or outdated by an earlier stage."""
     folder = RunFolder(path)
     if not (path / "recipe.yaml").exists():
         raise RunError(f"{path} is not a run folder", hint="A run folder holds a recipe.yaml; `mulcot run` makes one.")
-    records = [(stage.path.name, stage.record) for stage in folder.stages()]
-    return [(name, "finished" if record else "unfinished", record) for name, record in records]
+    found: list[tuple[str, str, StageRecord | None]] = []
+    contents: dict[str, str | None] = {}
+    for stage in folder.stages():
+        record = stage.record
+        state = "unfinished" if record is None else "finished"
+        if record is not None and any(record.inputs.get(name, now) != now for name, now in contents.items()):
+            state = "outdated"
+        # A stage that has to run again changes what follows, even before it has run.
+        contents[stage.path.name.partition("-")[2]] = _content(stage) if state == "finished" else None
+        found.append((stage.path.name, state, record))
+    return found
+
+
+def _content(stage: StageFolder) -> str | None:
+    """What a finished stage holds now; None where files are gone."""
+    try:
+        return stage.content()
+    except RunError:
+        return None

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from mulcot.errors import RunError, RunLocked, StageMissing
+from mulcot.errors import RunError, RunLocked, StageMissing, printable
 from mulcot.records import Json, Record
 from mulcot.settings import fingerprint
 
@@ -97,7 +97,9 @@ class StageFolder:
         write_json(self.path / "started.json", {"fingerprint": fingerprint})
 
     def finish(self, record: StageRecord) -> None:
-        """Writes `stage.json`, last of all."""
+        """Writes `stage.json`, last of all; what killed attempts left half written is gone by then."""
+        for left in self.path.rglob(".*.part"):
+            left.unlink(missing_ok=True)
         write_json(self.path / "stage.json", record.to_json())
 
     def outputs(self, known: Json, bulky: tuple[str, ...] = ()) -> Json:
@@ -148,14 +150,24 @@ class RunFolder:
         found = [p for p in self.path.glob("[0-9]*-*") if p.is_dir() and p.name.partition("-")[0].isdigit()]
         return [StageFolder(p) for p in sorted(found, key=lambda p: int(p.name.partition("-")[0]))]
 
+    def problems(self) -> list[str]:
+        """Why nothing could be written here; found without making the folder."""
+        try:
+            nearest = next(path for path in (self.path, *self.path.absolute().parents) if path.exists())
+            usable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK) and "\0" not in str(self.path)
+        except (OSError, ValueError):
+            usable = False
+        return [] if usable else [f"output: {printable(str(self.path))} cannot be written"]
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the run for this process. The lock dies with the process, so a kill never leaves one behind."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             file = (self.path / ".lock").open("a+")
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {error.strerror}") from None
+        except (OSError, ValueError) as error:
+            problem = f"{self.path} cannot be written: {getattr(error, 'strerror', None) or error}"
+            raise RunError(problem, hint="Choose another place with `output`.") from None
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -185,6 +197,10 @@ class RunFolder:
 @contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
     """A file that appears under its name only when it is complete and on disk."""
+    if path.is_symlink():
+        path = path.resolve()
+    if path.exists() and not path.is_file():  # renaming over /dev/stdout would replace it for everybody
+        raise RunError(f"{path} cannot be written: it is no ordinary file", hint="Name another file.")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
