@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from PIL import Image
+
 from mulcot.errors import MediaError
 from mulcot.media import ImageLimits, open_image
 from mulcot.world.boards import Board, see_board
@@ -54,16 +56,27 @@ class Eyes:
     """Looks at pictures, and remembers what it saw: stages and retries send the same ones."""
 
     def __init__(self) -> None:
-        self._seen: OrderedDict[str, tuple[Scene | None, Board | None]] = OrderedDict()
+        self._seen: OrderedDict[tuple[bool, str], Scene | Board | None] = OrderedDict()
 
-    def look(self, url: str) -> tuple[Scene | None, Board | None]:
-        """The scene or the board that a data URL shows."""
-        if url not in self._seen:
-            self._seen[url] = _look(url)
+    def scene(self, url: str) -> Scene | None:
+        """The scene of a post that a data URL shows."""
+        found = self._look(url, board=False)
+        return found if isinstance(found, Scene) else None
+
+    def board(self, url: str) -> Board | None:
+        """The board of a question that a data URL shows."""
+        found = self._look(url, board=True)
+        return found if isinstance(found, Board) else None
+
+    def _look(self, url: str, *, board: bool) -> Scene | Board | None:
+        key = (board, url)
+        if key not in self._seen:
+            image = _decoded(url)
+            self._seen[key] = see_board(image) if board else see(image)
             if len(self._seen) > REMEMBERED:
                 self._seen.popitem(last=False)
-        self._seen.move_to_end(url)
-        return self._seen[url]
+        self._seen.move_to_end(key)
+        return self._seen[key]
 
 
 def understand(body: Mapping[str, Any], eyes: Eyes) -> Asked:
@@ -72,14 +85,15 @@ def understand(body: Mapping[str, Any], eyes: Eyes) -> Asked:
     lines = _fields(user)
     given = _GIVEN.search(user)
     choices = tuple(text for _, text in lines.choices)
-    scene, board = eyes.look(urls[0]) if urls else (None, None)
     label = (given[1] or given[2]) if given else None
     if choices:
         question, context = lines.named.get("question", ""), lines.named.get("context") or lines.named.get("hint")
+        board = eyes.board(urls[0]) if urls else None
         science = science_truth_with(question, context, choices, board) if not urls or board else None
         letters = tuple(letter for letter, _ in lines.choices)
         return Asked(system, user, science, label.upper() if label else None, letters, len(urls))
     truth = None
+    scene = eyes.scene(urls[0]) if urls else None
     if not urls or scene:
         truth = truth_with(lines.named.get("post", ""), scene, lines.named.get("aspect"))
     moods = ("positive", "neutral", "negative")
@@ -130,13 +144,11 @@ def _messages(body: Mapping[str, Any]) -> tuple[str, str, list[str]]:
     return "\n".join(system), "\n".join(user), urls
 
 
-def _look(url: str) -> tuple[Scene | None, Board | None]:
+def _decoded(url: str) -> Image.Image:
     head, _, data = url.partition(",")
     if not head.startswith("data:image/") or not head.endswith(";base64"):
         raise BadRequest("image_url: only data URLs with base64 are read here")
     try:
-        image = open_image(base64.b64decode(data, validate=True), LIMITS)
+        return open_image(base64.b64decode(data, validate=True), LIMITS)
     except (binascii.Error, MediaError) as error:
         raise BadRequest(f"image_url: {error}") from None
-    scene = see(image)
-    return scene, see_board(image) if scene is None else None
