@@ -106,3 +106,10 @@ def test_ratings_are_summarised(tmp_path: Path) -> None:
     files = [tmp_path / "Ann.json", tmp_path / "Ben.json"]
     assert "1 chains rated by 2: Ann, Ben" in call("teacher", "ratings", *files)
     assert json.loads(call("teacher", "ratings", *files, "--json"))["questions"]["correctness"]["mean"] == 4.5
+
+
+def test_chains_that_are_there_already_cost_nothing(tmp_path: Path) -> None:
+    recipe = imported(tmp_path)
+    assert "no request is sent, nothing is paid" in call("teacher", "estimate", recipe)
+    found = json.loads(call("teacher", "estimate", recipe, "--json"))
+    assert (found["basis"], found["requests"], found["money"]) == ("imported", 0, 0.0)

@@ -40,7 +40,7 @@ from mulcot.teaching.campaign import Campaign
 from mulcot.teaching.cases import Cases, Known, Outcome
 from mulcot.teaching.controller import Retry
 from mulcot.teaching.duplicates import NearDuplicates
-from mulcot.teaching.estimate import Estimate, estimate, nothing_known
+from mulcot.teaching.estimate import Estimate, estimate, nothing_known, nothing_to_pay
 from mulcot.teaching.examples import Examples
 from mulcot.teaching.filters import Filters
 from mulcot.teaching.imports import Chains
@@ -124,6 +124,8 @@ class TeacherStage(Stage):
     def estimate(self, job: Job) -> Estimate:
         """What is still to be paid, after the dataset stage and before, during or after this one."""
         examples = Examples(job.before["dataset"] / "examples.jsonl", self.splits)
+        if isinstance(self.backend, Imported):
+            return nothing_to_pay(sum(1 for _ in examples()))
         with ExitStack() as stack:
             pictures = stack.enter_context(Pictures(job.gallery(), self.backend.image_settings()))
             known: Known = nothing_known

@@ -53,7 +53,7 @@ class Estimate(Record):
     """What is still to be paid."""
 
     basis: str
-    """`measured` or `formula`."""
+    """`measured`, `formula`, or `imported`: nothing is asked."""
     examples: int
     settled: int
     replies_so_far: int
@@ -67,6 +67,8 @@ class Estimate(Record):
 
     def lines(self, prices: Prices | None) -> list[str]:
         """For the terminal."""
+        if self.basis == "imported":
+            return ["estimate for imported chains: no request is sent, nothing is paid"]
         how = (
             "from this teacher's replies in the ledger" if self.basis == "measured" else "by formula, nothing measured"
         )
@@ -158,6 +160,22 @@ class _Survey:
     def _prompt_tokens(self, request: Request) -> float:
         characters = len(request.system) + len(request.user)
         return characters / CHARACTERS_PER_TOKEN + self.picture_tokens * len(request.pictures)
+
+
+def nothing_to_pay(examples: int) -> Estimate:
+    """For chains that are there already."""
+    return Estimate(
+        basis="imported",
+        examples=examples,
+        settled=examples,
+        replies_so_far=0,
+        requests=0,
+        prompt_tokens=0,
+        completion_tokens=0,
+        money=0.0,
+        currency="",
+        assumptions={},
+    )
 
 
 def nothing_known(_: Request) -> Reply | None:
