@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import errno
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mulcot import cli_data, cli_predict, cli_teacher
-from mulcot.errors import Interrupted, MulcotError
+from mulcot.errors import Interrupted, MulcotError, printable
 from mulcot.version import __version__
 
 app = typer.Typer(
@@ -36,6 +37,24 @@ def _version(wanted: bool) -> None:
         print(f"mulcot {__version__}")
         raise typer.Exit
 
+
+OUTSIDE = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.EMFILE,
+    errno.ENAMETOOLONG,
+    errno.ENFILE,
+    errno.ENOENT,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+"""What an operating system refuses without anybody's bug: no rights, no space, no such place."""
 
 Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")]
 
@@ -154,6 +173,7 @@ def _counts(counts: dict[str, object]) -> str:
 
 def main() -> None:
     """Runs the command; errors a person can cause end in two calm lines, not in a traceback."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unlike the default it lets files be tidied up
     try:
         app(standalone_mode=True)
     except Interrupted as error:
@@ -162,12 +182,16 @@ def main() -> None:
     except MulcotError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except OSError as error:
+        if error.errno not in OUTSIDE:
+            raise
+        place = f": {error.filename}" if error.filename else ""
+        print(f"error: {printable(f'{error.strerror}{place}')}", file=sys.stderr)
+        sys.exit(1)
+    except SystemExit as stop:
+        if stop.code == 130:  # typer's exit after Ctrl-C
+            print("interrupted; run the same command again to go on", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":
