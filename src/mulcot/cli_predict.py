@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mulcot.errors import MissingExtra, MulcotError
+from mulcot.errors import MissingExtra, MulcotError, printable
 
 if TYPE_CHECKING:
     from mulcot.predicting.predictor import Predictor
@@ -132,15 +132,9 @@ def _lines(found: Prediction) -> list[str]:
     lines = []
     if found.label is not None or found.problem:
         lines.append(f"label    {found.label or f'none ({found.problem})'}")
-    lines += [f"         {share:6.1%} {_printable(name)}" for name, share in found.probabilities.items()]
+    lines += [f"         {share:6.1%} {printable(name)}" for name, share in found.probabilities.items()]
     if found.chain is not None:
-        lines += ["", _printable(found.chain), ""]
+        lines += ["", printable(found.chain, lines=True), ""]
         said = found.chain_label or f"no label ({found.chain_problem})"
         lines.append(f"chain    says {said}{', cut off' if found.cut else ''}")
     return lines
-
-
-def _printable(text: str) -> str:
-    """What a model wrote, unable to steer the terminal."""
-    shown: list[Any] = [sign if sign.isprintable() or sign == "\n" else repr(sign)[1:-1] for sign in text]
-    return "".join(shown)

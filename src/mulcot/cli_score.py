@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mulcot.errors import DataError
+from mulcot.errors import DataError, printable
 
 if TYPE_CHECKING:
     from mulcot.metrics.answers import AnswerReader
@@ -171,7 +171,6 @@ def _show(variants: dict[str, Variant], rows: int, rejected: list[Rejected], not
     """A table of both variants, the floors in brackets beside them, and what has to be known about them."""
     from mulcot.metrics.chains import CHAIN_METRICS
     from mulcot.metrics.scores import LABEL_METRICS
-    from mulcot.teaching.terminal import harmless
 
     pages = {name: variant.to_json() for name, variant in variants.items()}
     print(f"{rows:,} rows scored, {len(rejected):,} rejected")
@@ -194,7 +193,7 @@ def _show(variants: dict[str, Variant], rows: int, rejected: list[Rejected], not
     if rejected:
         print(f"rejected: {_reasons(rejected)}", file=sys.stderr)
         for row in rejected[:LISTED]:
-            print(harmless(f"  {row.source}: {row.reason}: {row.detail}"), file=sys.stderr)
+            print(printable(f"  {row.source}: {row.reason}: {row.detail}"), file=sys.stderr)
 
 
 def _cell(page: dict[str, Any], metric: str, floor: str) -> str:

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 
 from pydantic import Field
 
-from mulcot.errors import TeacherError
+from mulcot.errors import TeacherError, printable
 from mulcot.records import Json
 from mulcot.settings import Settings
 from mulcot.teaching.cases import Outcome
 from mulcot.teaching.confusion import Confusion
-from mulcot.teaching.terminal import harmless
 from mulcot.teaching.verdict import UNTOLD, Verdict
 
 SHOWN = 10
@@ -79,7 +78,7 @@ class PilotResult:
             f"the pilot found {self.confusion.right} of {self.confusion.total} labels ({accuracy:.0%}); "
             f"{wanted:.0%} are wanted before the rest is paid for",
             "",
-            *map(harmless, self.confusion.lines()),
+            *map(printable, self.confusion.lines()),
             "",
         ]
         for number, outcome in enumerate(self.failures[:SHOWN], start=1):
@@ -109,7 +108,7 @@ def _failure(outcome: Outcome) -> Json:
 def _shown(number: int, failure: Json) -> list[str]:
     got = failure["prediction"] or failure["verdict"]
     about = f" [{failure['aspect']}]" if "aspect" in failure else ""
-    head = harmless(f"{failure['label']}, got {got}")
+    head = printable(f"{failure['label']}, got {got}")
     lines = [f"{number:>2}. {head}: {_short(failure['text'])}{_short(about)}"]
     if failure["verdict"] not in (Verdict.WRONG_LABEL, Verdict.COMPLETE):
         lines.append(f"    {failure['verdict']}: {_short(failure['reply']) or 'no text'}")
@@ -118,5 +117,5 @@ def _shown(number: int, failure: Json) -> list[str]:
 
 def _short(text: str) -> str:
     """One harmless line for a terminal."""
-    line = harmless(" ".join(text.split()))
+    line = printable(" ".join(text.split()))
     return line if len(line) <= 100 else line[:99] + "\u2026"

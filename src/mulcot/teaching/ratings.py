@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mulcot.errors import DataError
+from mulcot.errors import DataError, printable
 from mulcot.records import Json, Record
-from mulcot.teaching.terminal import harmless
 
 QUESTIONS = {
     "correctness": "Does the reasoning hold, and does it lead to the right label?",
@@ -129,7 +128,7 @@ def summary_lines(found: Json) -> list[str]:
         several = result["rated_by_several"]
         shown = "unknown" if alpha is None else f"{alpha:.3f}"
         lines.append(f"  agreement (Krippendorff's alpha, ordinal): {shown}, over {several:,} chains rated by several")
-    return [harmless(line) for line in lines]
+    return [printable(line) for line in lines]
 
 
 def _read(path: Path) -> Json:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mulcot.errors import printable
 from mulcot.records import Json
 from mulcot.teaching.confusion import Confusion
-from mulcot.teaching.terminal import harmless
 
 _BAR = 30
 _ROWS = 12
@@ -18,7 +18,7 @@ _UNITS = {"replies_per_example": "replies per example", "words_per_chain": "word
 def summary_lines(summary: Json) -> list[str]:
     """Everything worth a look, in the order in which it is usually asked."""
     parts = (_head, _reasons, _attempts, _confusion, _cost, _histograms)
-    return [harmless(line) for part in parts for line in part(summary)]
+    return [printable(line) for part in parts for line in part(summary)]
 
 
 def _head(summary: Json) -> Iterator[str]:
