@@ -38,7 +38,8 @@ LAYERS: list[set[str]] = [
 """A room may import itself and rooms of earlier lines, never a neighbour on its own line."""
 
 CORE_WITHOUT_TORCH = {
-    "cli", "cli_data", "cli_teacher", "check", "doctor", "pipeline", "recipe", "families", "pages", "statistics",
+    "cli", "cli_data", "cli_teacher", "cli_tiny", "check", "doctor", "pipeline", "recipe", "families", "pages",
+    "statistics",
     "tasks", "datasets", "teachers", "teaching", "world", "media", "text", "progress", "provenance", "yamltree",
     "rundir", "cli_predict",
     "registry", "plugin", "settings", "records", "errors", "version", "export.data", "stages.dataset", "stages.teacher",

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mulcot import cli_data, cli_predict, cli_teacher
+from mulcot import cli_data, cli_predict, cli_teacher, cli_tiny
 from mulcot.errors import Interrupted, MulcotError, printable
 from mulcot.version import __version__
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 recipe_app = typer.Typer(help="The recipe language.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_teacher.app, name="teacher")
+app.add_typer(cli_tiny.app, name="tiny")
 app.add_typer(recipe_app, name="recipe")
 app.command()(cli_predict.predict)
 

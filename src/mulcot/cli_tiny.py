@@ -1,0 +1,37 @@
+"""`mulcot tiny ...`: making the tiny backbones anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+EXAMINED = 300
+
+app = typer.Typer(help="The tiny backbones that ship with the package.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def _root() -> None: ...
+
+
+@app.command()
+def build(
+    out: Annotated[Path, typer.Option("--out", help="The folder to write both models to.", metavar="DIR")],
+    seed: Annotated[int, typer.Option(help="Another seed, other weights.")] = 0,
+    which: Annotated[Literal["assistant", "student", "both"], typer.Option(help="Which model to build.")] = "both",
+) -> None:
+    """Pretrain the tiny backbones from nothing, and say what they can do. Takes about half an hour."""
+    from mulcot.progress import Reporter
+    from mulcot.tiny.build import build as build_model
+    from mulcot.tiny.exam import examine
+    from mulcot.tiny.models import open_model
+    from mulcot.tiny.sizes import SIZES
+
+    reporter = Reporter.auto()
+    for name, size in SIZES.items():
+        if which in (name, "both"):
+            build_model(out / name, size, seed, reporter)
+            marks = examine(open_model(out / name), EXAMINED)
+            print("\n".join([str(out / name), *marks.lines()]))

@@ -1,0 +1,40 @@
+"""The loop of both stages: AdamW, a short rise and a cosine fall of the learning rate, clipped gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from mulcot.progress import Reporter
+from mulcot.tiny.sizes import Course
+
+LOWEST = 0.05
+
+
+def descend(
+    loss: Callable[[int], Tensor], learning: Sequence[torch.nn.Parameter], course: Course, reporter: Reporter, name: str
+) -> None:
+    """Takes the course's steps; `loss` makes the batch of a step and returns its loss."""
+    optimizer = torch.optim.AdamW(learning, lr=course.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share(step, course.steps))
+    with reporter.bar(name, total=course.steps, unit="steps") as bar:
+        for step in range(course.steps):
+            found = loss(step)
+            optimizer.zero_grad()
+            found.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(learning, 1.0)
+            optimizer.step()
+            schedule.step()
+            bar.note(loss=found.item())
+            bar.advance()
+
+
+def _share(step: int, steps: int) -> float:
+    rise = max(1, steps // 20)
+    if step < rise:
+        return (step + 1) / rise
+    fallen = (step - rise) / max(1, steps - rise)
+    return LOWEST + (1 - LOWEST) * (1 + math.cos(math.pi * fallen)) / 2

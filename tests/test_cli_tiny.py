@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from mulcot.cli import app
+from mulcot.tiny.sizes import Course, Size
+
+SMALLEST = Size(
+    width=64,
+    inner=64,
+    layers=1,
+    keys=1,
+    sight_width=32,
+    sight_layers=1,
+    sight=Course(steps=1, batch=2, rate=1e-3),
+    language=Course(steps=1, batch=2, rate=1e-3),
+)
+
+
+def test_build_writes_the_chosen_model_and_says_what_it_can_do(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mulcot.tiny.sizes.SIZES", {"assistant": SMALLEST, "student": SMALLEST})
+    monkeypatch.setattr("mulcot.cli_tiny.EXAMINED", 2)
+    done = CliRunner().invoke(app, ["tiny", "build", "--out", str(tmp_path), "--which", "student"])
+    assert done.exit_code == 0, done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["student"]
+    assert json.loads((tmp_path / "student" / "config.json").read_text("utf-8"))["model_type"] == "qwen2_5_vl"
+    for word in ("parameters", "captions", "reading", "labels"):
+        assert word in done.stdout
+
+
+def test_an_unknown_model_is_refused(tmp_path) -> None:
+    done = CliRunner().invoke(app, ["tiny", "build", "--out", str(tmp_path), "--which", "teacher"])
+    assert done.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
