@@ -39,7 +39,7 @@ LAYERS: list[set[str]] = [
 
 CORE_WITHOUT_TORCH = {
     "cli", "cli_data", "cli_teacher", "cli_tiny", "check", "doctor", "pipeline", "recipe", "families", "pages",
-    "statistics",
+    "statistics", "metrics", "cli_score",
     "tasks", "datasets", "teachers", "teaching", "world", "media", "text", "progress", "provenance", "yamltree",
     "rundir", "cli_predict",
     "registry", "plugin", "settings", "records", "errors", "version", "export.data", "stages.dataset", "stages.teacher",

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mulcot import cli_data, cli_predict, cli_teacher, cli_tiny
+from mulcot import cli_data, cli_predict, cli_score, cli_teacher, cli_tiny
 from mulcot.errors import Interrupted, MulcotError, printable
 from mulcot.version import __version__
 
@@ -28,6 +28,7 @@ app.add_typer(cli_teacher.app, name="teacher")
 app.add_typer(cli_tiny.app, name="tiny")
 app.add_typer(recipe_app, name="recipe")
 app.command()(cli_predict.predict)
+app.command()(cli_score.score)
 
 RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", metavar="RECIPE")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides: key.path=value ...", metavar="KEY=VALUE")]
@@ -80,10 +81,12 @@ def run(
     if only and (first or last):
         raise MulcotError("--only cannot be combined with --from or --to")
     loaded = load_recipe(recipe, overrides)
-    for outcome in run_pipeline(loaded, Reporter.auto(), first=only or first, last=only or last):
+    outcomes = run_pipeline(loaded, Reporter.auto(), first=only or first, last=only or last)
+    for outcome in outcomes:
         state = "unchanged" if outcome.skipped else f"{outcome.record.seconds:.1f} s"
         print(f"{outcome.stage:<12} {state:<12} {_counts(outcome.record.counts)}")
-    print(f"run folder: {loaded.folder}")
+    if outcomes:  # a process that only helped has none to report
+        print(f"run folder: {loaded.folder}")
 
 
 @app.command()
