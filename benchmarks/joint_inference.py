@@ -1,0 +1,195 @@
+"""Label and chain from one reading, against two calls of Hugging Face's `generate()`: the same model, rows and lengths.
+
+    python benchmarks/joint_inference.py [--json] [--shape tiny|cpu|3b] [--batch N] [--chain N] [--rounds N]
+                                         [--threads N]
+
+    two_generations   the published protocol: one batched `generate()` for the chain, one for the label, greedy, with
+                      the stock cache; both read picture and post
+    label_generation  its second half alone
+    joint             one reading, the label scored over three labels, the chain written from the same cache
+    label_only        one reading, the label scored
+
+Lengths are those of the paper's data: 100 picture tokens, 140 to 250 prompt tokens, labels of 12 tokens; chains of 128
+tokens on the CPU (theirs have 270 to 300, which only moves the shares: decoding takes the same time for everyone). No
+row ends early, so both sides write the same number of tokens. Rows are padded on the left for `generate()`.
+
+Times are medians over alternating rounds in one process. `prefill_share` is the part of the joint time spent on
+reading, `decoding_share` that spent on writing. `label_diff` is the largest difference between our label scores and
+those of whole passes of the stock model.
+
+Small steps on several threads measure the neighbours of a busy machine: each waits for the slowest thread. Use
+`--threads 1` there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from joint_training import PICTURE, SHAPES, Shape, build, draw, wait
+from torch import Tensor
+
+from mulcot.encoded import Branch, Encoded
+from mulcot.inference.answer import answer
+from mulcot.inference.prefill import prefill
+from mulcot.inference.settings import Decoding
+
+LABEL_TOKENS = 12
+LABELS = 3
+
+
+def questions(shape: Shape, count: int) -> list[Encoded]:
+    """Rows of the paper's lengths, without answers; three labels to choose from."""
+    rng = np.random.default_rng(1)
+    made = []
+    for row in draw(replace(shape, examples=count)):
+        assert row.chain is not None
+        assert row.label is not None
+        labels = rng.integers(PICTURE + 2, shape.vocabulary, (LABELS, LABEL_TOKENS)).tolist()
+        label = Branch(row.label.prompt, choices=tuple(map(tuple, labels)))
+        made.append(replace(row, chain=Branch(row.chain.prompt), label=label))
+    return made
+
+
+def loaded(network: Any, shape: Shape) -> Any:
+    """As much of a loaded model as inference needs; no token ends an answer."""
+    words = SimpleNamespace(controls=(0,), known=shape.vocabulary)
+    return SimpleNamespace(network=network, pad=0, device=network.device, stops=(-1,), words=words, text=str)
+
+
+def generate(network: Any, rows: Sequence[Encoded], branches: Sequence[Branch], tokens: int) -> Tensor:
+    """One ordinary batched `generate()` of exactly so many tokens."""
+    texts = [[*row.prefix, *branch.prompt] for row, branch in zip(rows, branches, strict=True)]
+    width = max(map(len, texts))
+    ids = torch.tensor([[0] * (width - len(text)) + text for text in texts], device=network.device)
+    seen = torch.tensor([[0] * (width - len(text)) + [1] * len(text) for text in texts], device=network.device)
+    inner = network.inner
+    with torch.inference_mode():
+        out: Tensor = inner.generate(
+            input_ids=ids,
+            attention_mask=seen,
+            mm_token_type_ids=(ids == PICTURE).int(),
+            pixel_values=pixels(rows).to(network.device, inner.dtype),
+            image_grid_thw=torch.tensor([grid for row in rows for grid in row.grids], device=network.device),
+            max_new_tokens=tokens,
+            min_new_tokens=tokens,
+            do_sample=False,
+        )
+    return out[:, width:]
+
+
+def pixels(rows: Sequence[Encoded]) -> Tensor:
+    return torch.from_numpy(np.concatenate([row.pixels_NF for row in rows if row.pixels_NF is not None]))
+
+
+def branch(rows: Sequence[Encoded], name: str) -> list[Branch]:
+    return [getattr(row, name) for row in rows]
+
+
+def label_difference(network: Any, rows: Sequence[Encoded], found: Sequence[Sequence[float]]) -> float:
+    """Against the stock model over each whole text, one at a time."""
+    worst = 0.0
+    for row, scores in zip(rows, found, strict=True):
+        assert row.label is not None
+        for choice, score in zip(row.label.choices, scores, strict=True):
+            ids = torch.tensor([[*row.prefix, *row.label.prompt, *choice]], device=network.device)
+            with torch.inference_mode():
+                logits = network.inner(
+                    input_ids=ids,
+                    mm_token_type_ids=(ids == PICTURE).int(),
+                    pixel_values=pixels([row]).to(network.device, network.inner.dtype),
+                    image_grid_thw=torch.tensor(row.grids, device=network.device),
+                ).logits[0]
+            logprobs = logits[-len(choice) - 1 : -1].float().log_softmax(-1)
+            plain = logprobs.gather(1, torch.tensor(choice, device=network.device)[:, None]).sum()
+            worst = max(worst, abs(float(plain) - score))
+    return worst
+
+
+def times(network: Any, ways: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Median seconds, ways in turn so that drift hits all alike; the first round does not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds + 1):
+        for name, way in ways.items():
+            wait(network)
+            started = time.perf_counter()
+            way()
+            wait(network)
+            seconds[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values[1:]) for name, values in seconds.items()}
+
+
+def measure(shape: Shape, count: int, chain: int, rounds: int) -> dict[str, Any]:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = build(shape, device, "sdpa")
+    network.eval()
+    network.inner.generation_config.eos_token_id = None
+    network.inner.generation_config.pad_token_id = 0
+    rows, model, decoding = questions(shape, count), loaded(network, shape), Decoding(max_tokens=chain)
+    labels_only = [replace(row, chain=None) for row in rows]
+    room = chain + LABELS * LABEL_TOKENS + 40
+
+    def label_generation() -> Tensor:
+        return generate(network, rows, branch(rows, "label"), LABEL_TOKENS)
+
+    def two_generations() -> None:
+        generate(network, rows, branch(rows, "chain"), chain)
+        label_generation()
+
+    ways: dict[str, Callable[[], Any]] = {
+        "two_generations": two_generations,
+        "label_generation": label_generation,
+        "joint": lambda: answer(model, rows, decoding),
+        "label_only": lambda: answer(model, labels_only, decoding),
+        "prefill": lambda: prefill(model, rows, room),
+    }
+    second = times(network, ways, rounds)
+    found = answer(model, labels_only, decoding)
+    theirs = generate(network, rows, branch(rows, "chain"), min(chain, 16)).tolist()
+    ours = [list(one.chain.ids[:16]) for one in answer(model, rows, Decoding(max_tokens=min(chain, 16))) if one.chain]
+    return {
+        "device": torch.cuda.get_device_name() if device == "cuda" else f"cpu, {torch.get_num_threads()} threads",
+        "batch": count,
+        "chain_tokens": chain,
+        "label_only_speedup": second["label_generation"] / second["label_only"],
+        "joint_speedup": second["two_generations"] / second["joint"],
+        "prefill_share": second["prefill"] / second["joint"],
+        "decoding_share": (second["joint"] - second["label_only"]) / second["joint"],
+        "prefill_share_of_two_generations": 2 * second["prefill"] / second["two_generations"],
+        "label_diff": label_difference(network, rows, [one.label_logprobs for one in found]),
+        "equal_chains": sum(a == b for a, b in zip(ours, theirs, strict=True)) / count,
+        "examples_per_second": {name: count / value for name, value in second.items()},
+        "seconds": second,
+    }
+
+
+def main() -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--shape", choices=SHAPES, default="cpu")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--chain", type=int, default=128, help="tokens of a chain")
+    parser.add_argument("--threads", type=int, help="of the CPU; torch's own choice where left out")
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    result = {"shape": args.shape, **measure(SHAPES[args.shape], args.batch, args.chain, args.rounds)}
+    if args.json:
+        print(json.dumps(result))
+    else:
+        for name, value in result.items():
+            print(f"{name:<34} {value}")
+
+
+if __name__ == "__main__":
+    main()
