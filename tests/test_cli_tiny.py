@@ -11,12 +11,13 @@ from mulcot.tiny.sizes import Course, Size
 SMALLEST = Size(
     width=64,
     inner=64,
-    layers=1,
+    layers=2,
     keys=1,
     sight_width=32,
     sight_layers=1,
-    sight=Course(steps=1, batch=2, rate=1e-3),
-    language=Course(steps=1, batch=2, rate=1e-3),
+    seeing=Course(steps=1, batch=2, rate=1e-3),
+    copying=Course(steps=1, batch=2, rate=1e-3),
+    reading=Course(steps=1, batch=2, rate=1e-3),
 )
 
 
