@@ -34,6 +34,7 @@ def run(name: str) -> bool:
         "provenance": provenance(),
         "result": result,
     }
+    (HERE / "results").mkdir(exist_ok=True)
     (HERE / "results" / f"{name}.json").write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
     print(json.dumps(result))
     return True
