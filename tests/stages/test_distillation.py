@@ -27,9 +27,9 @@ def test_a_run_from_posts_to_a_student(tmp_path: Path) -> None:
     assert (tmp_path / "run/5-student/model/adapter_model.safetensors").stat().st_size > 0
 
 
-def launch(recipe: Path, output: Path, processes: int) -> subprocess.CompletedProcess[str]:
+def launch(recipe: Path, output: Path, processes: int, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command += ["-m", "mulcot", "run", str(recipe), f"output={output}"]
+    command += ["-m", "mulcot", "run", str(recipe), f"output={output}", *options]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=env)
 
@@ -56,6 +56,21 @@ def test_two_processes_give_the_models_of_one(twice: tuple[Path, subprocess.Comp
         (folder / run / "5-student/metrics.jsonl").read_text("utf-8").count("evaluation") for run in ("one", "two")
     ]
     assert accuracies == [2, 2]
+
+
+@pytest.mark.slow
+def test_sharded_processes_give_the_same_models(
+    twice: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    """The assistant is spread over both processes, the student is not: one run may do either."""
+    folder, _ = twice
+    done = launch(folder / "recipe.yaml", folder / "sharded", 2, "assistant.training.sharding=full")
+    assert done.returncode == 0, done.stderr[-3000:]
+    for stage in ("3-assistant", "5-student"):
+        one, two = (load_file(folder / run / stage / "model/adapter_model.safetensors") for run in ("one", "sharded"))
+        assert one.keys() == two.keys()
+        for name in one:
+            assert torch.allclose(one[name], two[name], atol=1e-4), name
 
 
 def test_only_the_first_process_writes_and_speaks(twice: tuple[Path, subprocess.CompletedProcess[str]]) -> None:

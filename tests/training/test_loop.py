@@ -211,6 +211,26 @@ def test_two_processes_equal_one(base: Path, tmp_path: Path) -> None:
         assert torch.allclose(weight, losses["w2"][name], atol=1e-4), name
 
 
+@pytest.mark.slow
+def test_sharded_processes_train_save_and_continue_like_whole_ones(base: Path, tmp_path: Path) -> None:
+    weights, curves = {}, {}
+    for sharding in ("none", "full"):
+        folder = tmp_path / sharding
+        for epochs in (2, 3):  # the second continues the first
+            done = run(base, folder, f"epochs={epochs}", f'sharding="{sharding}"', processes=2)
+            assert done.returncode == 0, done.stderr[-3000:]
+        newest = sorted((folder / "checkpoints").glob("step-*"))[-1]
+        assert newest.name == "step-00000009"
+        weights[sharding] = load_file(newest / "weights.safetensors")
+        curves[sharding] = [line["loss"] for line in curve(folder) if "loss" in line]
+        best = load_file(next((folder / "best").iterdir()) / "adapter_model.safetensors")
+        assert len(best) == len(weights[sharding])
+    assert curves["full"] == pytest.approx(curves["none"], rel=1e-4)
+    assert weights["full"].keys() == weights["none"].keys()
+    for name, weight in weights["none"].items():
+        assert torch.allclose(weight, weights["full"][name], atol=1e-4), name
+
+
 def test_a_launcher_that_silently_runs_one_process_is_noticed(base: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(os.environ, "WORLD_SIZE", "2")
     monkeypatch.delitem(os.environ, "RANK", raising=False)

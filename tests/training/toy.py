@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch.distributed.tensor import DTensor
 
 from mulcot.backbones.base import Lora, Turn
 from mulcot.backbones.qwen_vl import QwenVL
@@ -65,7 +66,8 @@ def train(base: Path, folder: Path, evaluate: Any = None, source: Any = None, **
     dropout = settings.pop("dropout", 0.05)
     backbone = QwenVL(model=str(base), image_size=56, dtype="fp32", lora=Lora(dropout=dropout))
     model = backbone.load("cpu")
-    machine = Machine.start()
+    sharded = settings.get("sharding") == "full"
+    machine = Machine.start(sharded=sharded)
     options = {"epochs": 2, "batch_size": 4, "micro_batch": 2, "learning_rate": 1e-2, **settings}
     plan = Plan(
         label="toy",
@@ -80,7 +82,9 @@ def train(base: Path, folder: Path, evaluate: Any = None, source: Any = None, **
         evaluate=evaluate or (lambda machine: Score(0.5, 0.5)),
     )
     result = fit(plan)
-    if machine.rank == 0:
+    if sharded:
+        assert all(isinstance(weight, DTensor) for weight in model.network.parameters()), "nothing was spread"
+    elif machine.rank == 0:
         (folder / "weights.txt").write_text(weights_hash(model))
     return result
 

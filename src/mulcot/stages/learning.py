@@ -79,9 +79,14 @@ def start(job: Job, backbone: Backbone, training: Training) -> tuple[Machine, De
     from mulcot.training.lessons import Desk
     from mulcot.training.machine import Machine
 
-    for problem in training.problems():
-        raise TrainingError(problem, hint="metrics.jsonl is written in any case.")
-    machine = Machine.start(trackers=training.trackers, folder=job.folder.path, unused=backbone.trained != "language")
+    for problem in training_problems(backbone, training):
+        raise TrainingError(problem)
+    machine = Machine.start(
+        trackers=training.trackers,
+        folder=job.folder.path,
+        unused=backbone.trained != "language",
+        sharded=training.sharding == "full",
+    )
     torch.manual_seed(job.seed)
     return machine, Desk(backbone.load(device()), job.task, job.gallery())
 
@@ -157,9 +162,17 @@ def weights_hash(folder: Path) -> str:
     return fingerprint({path.name: file_hash(path) for path in sorted(folder.glob("*.safetensors"))})
 
 
+def training_problems(backbone: Backbone, training: Training) -> list[str]:
+    """Settings that do not go together, and trackers that are not installed."""
+    problems = training.problems()
+    if training.sharding == "full" and backbone.trained != "language":
+        problems.append("training.sharding: full needs backbone.trained: language, since not every step has a picture")
+    return problems
+
+
 def model_problems(backbone: Backbone, training: Training) -> list[str]:
     """A model folder that is not there, or a missing package; hub names are checked when they are loaded."""
-    problems = training.problems()
+    problems = training_problems(backbone, training)
     if find_spec("torch") is None:
         problems.append("torch is not installed: pip install 'mulcot[train]'")
     model: Any = getattr(backbone, "model", None)

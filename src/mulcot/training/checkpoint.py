@@ -12,6 +12,7 @@ exist. The newest two are kept.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -93,7 +94,7 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
     anew = "Delete the checkpoints folder to start this stage anew."
     if state["format"] != FORMAT:
         raise RunError(f"{newest} has format {state['format']}; this version reads {FORMAT}", hint=anew)
-    if set(_learning(model)) != set(weights):
+    if _names(model) != set(weights):
         raise RunError(f"{newest} holds other weights than this model trains", hint=anew)
     loose = StateDictOptions(full_state_dict=True, strict=False)
     set_model_state_dict(model, weights, options=loose)
@@ -103,12 +104,23 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
     return state
 
 
+def whole_weights(model: nn.Module, *, frozen: bool) -> dict[str, Any]:
+    """All weights of a model that may be spread, on the first process; every process calls it."""
+    return get_model_state_dict(model, options=dataclasses.replace(_WHOLE, ignore_frozen_params=not frozen))
+
+
 def _learning(model: nn.Module) -> dict[str, Any]:
-    """The weights that learn. A frozen head that shares the embedding's weight slips through torch's own filter."""
-    weights = get_model_state_dict(model, options=_WHOLE)
-    frozen = {id(weight) for weight in model.parameters() if not weight.requires_grad}
-    named = {name.removeprefix("module."): weight for name, weight in model.named_parameters(remove_duplicate=False)}
-    return {name: weight for name, weight in weights.items() if id(named.get(name)) not in frozen}
+    """The weights that learn, on the first process. A frozen head that shares the embedding slips through torch's own
+    filter.
+    """
+    names = _names(model)
+    return {name: weight for name, weight in whole_weights(model, frozen=False).items() if name in names}
+
+
+def _names(model: nn.Module) -> set[str]:
+    """The names of the weights that learn, as they are without wrappers."""
+    named = model.named_parameters(remove_duplicate=False)
+    return {name.removeprefix("module.") for name, weight in named if weight.requires_grad}
 
 
 def _own(tensors: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -37,7 +37,8 @@ class Step:
     number: int
     portions: tuple[tuple[Encoded, ...], ...]
     """Micro-batches before they are packed."""
-    idle: bool
+    idle: int
+    """So many of the last ones count nothing."""
 
 
 class Feed:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import nn
 
 from mulcot.backbones.runtime.loaded import LoadedModel
 from mulcot.backbones.runtime.tuning import trainable
@@ -25,7 +25,7 @@ from mulcot.objectives.rows import Batch, Counts, pack
 from mulcot.objectives.settings import JointObjective
 from mulcot.progress import Bar, Reporter
 from mulcot.records import Json
-from mulcot.training.checkpoint import load_checkpoint, save_checkpoint, sync_folder
+from mulcot.training.checkpoint import load_checkpoint, save_checkpoint, sync_folder, whole_weights
 from mulcot.training.feed import Feed, Source, Step
 from mulcot.training.guard import Signals, Watch, memory_advice
 from mulcot.training.journal import Journal
@@ -90,11 +90,11 @@ def fit(plan: Plan) -> Result:
     """Trains, or continues an interrupted training, to its end."""
     settings, machine = plan.settings, plan.machine
     torch.manual_seed(plan.seed + machine.rank)
-    joint = Joint(plan.model.network, plan.objective)
-    optimizer: Any = torch.optim.AdamW(
+    network = plan.model.network
+    joint = machine.prepare(Joint(network, plan.objective), list(network.inner.model.language_model.layers))
+    optimizer = torch.optim.AdamW(
         trainable(joint), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=False, foreach=False
     )
-    joint, optimizer = machine.prepare(joint, optimizer)
     feed = Feed(plan.source, settings, plan.seed, rank=machine.rank, world=machine.world)
     schedule, state, watch = Schedule(settings, feed.total), State(), Watch()
     _restore(plan, joint, optimizer, schedule, state)
@@ -115,7 +115,7 @@ def fit(plan: Plan) -> Result:
             _tell(journal, bar, {"step": state.step, "epoch": state.step / feed.per_epoch, **entry})
             evaluated = _is_due(state.step, feed, settings)
             if evaluated:
-                _look(plan, schedule, state, journal, bar)
+                _look(plan, joint, schedule, state, journal, bar)
             late = time.monotonic() - saved > settings.checkpoint_minutes * 60
             # Decided together: clocks differ, and a process that saves waits for the others.
             stop, save = (number > 0 for number in machine.total([signals.asked, evaluated or signals.asked or late]))
@@ -143,11 +143,12 @@ def _journal(plan: Plan, state: State) -> AbstractContextManager[Journal | None]
     return Journal(plan.folder / "metrics.jsonl", after=state.step, accelerator=plan.machine.accelerator)
 
 
-def _learn(plan: Plan, joint: Any, optimizer: Any, step: Step) -> Json:
+def _learn(plan: Plan, joint: nn.Module, optimizer: torch.optim.Optimizer, step: Step) -> Json:
     """One optimizer step over the micro-batches of this process."""
     machine, model, started = plan.machine, plan.model, time.monotonic()
     batches = [pack(portion, model.settings.layout, model.pad) for portion in step.portions]
-    counts = _count(machine, batches, step.idle)
+    working = len(batches) - step.idle
+    counts = _count(machine, batches[:working])
     sums = dict.fromkeys(CURVES, 0.0)
     total = 0.0
     for number, (portion, packed) in enumerate(zip(step.portions, batches, strict=True)):
@@ -156,9 +157,9 @@ def _learn(plan: Plan, joint: Any, optimizer: Any, step: Step) -> Json:
         with machine.alone(joint, last=number == len(batches) - 1):
             losses = joint(batch, counts, teaching)
             # Peers' gradients are averaged, and each of them is already a share of the whole step: undo the average.
-            weight = 0 if step.idle else machine.world
+            weight = machine.world if number < working else 0
             machine.accelerator.backward(losses.total * weight)
-        if not step.idle:
+        if number < working:
             total += float(losses.total.detach())
             for name in CURVES:
                 sums[name] += float(getattr(losses, name).detach())
@@ -178,9 +179,9 @@ def _learn(plan: Plan, joint: Any, optimizer: Any, step: Step) -> Json:
     }
 
 
-def _count(machine: Machine, batches: list[Batch], idle: bool) -> Counts:
+def _count(machine: Machine, batches: list[Batch]) -> Counts:
     own = Counts(0, 0, 0, 0)
-    for batch in () if idle else batches:
+    for batch in batches:
         own = own.plus(batch.counts)
     return Counts(*(int(value) for value in machine.total(own)))
 
@@ -201,19 +202,18 @@ def _is_due(step: int, feed: Feed, settings: Training) -> bool:
     return step == feed.total or math.floor(step / every) > math.floor((step - 1) / every)
 
 
-def _look(plan: Plan, schedule: Schedule, state: State, journal: Journal | None, bar: Bar) -> None:
+def _look(plan: Plan, joint: nn.Module, schedule: Schedule, state: State, journal: Journal | None, bar: Bar) -> None:
     """Evaluates; a better state is kept. Nothing random in training is touched."""
     network = plan.model.network
     smaller = memory_advice(f"{plan.label}, looking at dev", "Lower watch.batch_size; results stay the same.")
-    with smaller, torch.random.fork_rng(), torch.no_grad():
+    with smaller, plan.machine.whole(joint), torch.random.fork_rng(), torch.no_grad():
         network.eval()
         score = plan.evaluate(plan.machine)
         network.train()
     schedule.seen(score.accuracy)
     if (score.accuracy, score.tie) > (state.best.accuracy, state.best.tie):
         state.best, state.best_step, state.without_better = score, state.step, 0
-        if plan.machine.rank == 0:
-            _keep_best(plan, state.step)
+        _keep_best(plan, joint, state.step)
     else:
         state.without_better += 1
     shown = {"accuracy": score.accuracy, "tie": score.tie, **score.details}
@@ -226,11 +226,17 @@ def _best(plan: Plan, step: int) -> Path:
     return plan.folder / "best" / f"step-{step:08d}"
 
 
-def _keep_best(plan: Plan, step: int) -> None:
+def _keep_best(plan: Plan, joint: nn.Module, step: int) -> None:
     """Writes the state beside the one that was best so far, to which the newest checkpoint still points."""
+    weights = None
+    if plan.machine.sharded:
+        found = whole_weights(joint, frozen=plan.model.settings.lora is None)
+        weights = {name.removeprefix("network.model."): weight for name, weight in found.items()}
+    if plan.machine.rank != 0:
+        return
     part, best = plan.folder / "best" / ".part", _best(plan, step)
     shutil.rmtree(part, ignore_errors=True)
-    plan.model.save(part)
+    plan.model.save(part, weights)
     sync_folder(part)
     shutil.rmtree(best, ignore_errors=True)
     part.rename(best)
@@ -248,7 +254,7 @@ def _tell(journal: Journal | None, bar: Bar, entry: Json) -> None:
     bar.note(loss=f"{entry['loss']:.3f}", **shown)
 
 
-def _save(plan: Plan, joint: Any, optimizer: Any, schedule: Schedule, state: State) -> None:
+def _save(plan: Plan, joint: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, state: State) -> None:
     best = {"accuracy": state.best.accuracy, "tie": state.best.tie, "details": state.best.details}
     kept = {
         "step": state.step,
@@ -258,16 +264,14 @@ def _save(plan: Plan, joint: Any, optimizer: Any, schedule: Schedule, state: Sta
         "schedule": schedule.state(),
     }
     machine = plan.machine
-    save_checkpoint(
-        plan.folder / "checkpoints", joint, optimizer.optimizer, kept, rank=machine.rank, barrier=machine.wait
-    )
+    save_checkpoint(plan.folder / "checkpoints", joint, optimizer, kept, rank=machine.rank, barrier=machine.wait)
     if machine.rank == 0:
         for old in set((plan.folder / "best").glob("step-*")) - {_best(plan, state.best_step)}:
             shutil.rmtree(old)
 
 
-def _restore(plan: Plan, joint: Any, optimizer: Any, schedule: Schedule, state: State) -> None:
-    kept = load_checkpoint(plan.folder / "checkpoints", joint, optimizer.optimizer, rank=plan.machine.rank)
+def _restore(plan: Plan, joint: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, state: State) -> None:
+    kept = load_checkpoint(plan.folder / "checkpoints", joint, optimizer, rank=plan.machine.rank)
     if kept is None:
         return
     schedule.restore(kept["schedule"])

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, gather_object
 from torch import nn
+from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from mulcot.errors import TrainingError
 
@@ -24,9 +25,13 @@ class Machine:
     """One process among its peers."""
 
     accelerator: Accelerator
+    sharded: bool = False
+    """Whether every process holds only its part of the weights (FSDP2)."""
 
     @classmethod
-    def start(cls, *, trackers: Sequence[str] = (), folder: Path | None = None, unused: bool = False) -> Machine:
+    def start(
+        cls, *, trackers: Sequence[str] = (), folder: Path | None = None, unused: bool = False, sharded: bool = False
+    ) -> Machine:
         """Joins the peers. `unused` is for models of which some trained weights may take no part in a step.
 
         Trackers must be installed: accelerate drops those that are not without a word.
@@ -45,7 +50,7 @@ class Machine:
             )
         if trackers:
             accelerator.init_trackers("mulcot")
-        return cls(accelerator)
+        return cls(accelerator, sharded and expected > 1)
 
     @property
     def rank(self) -> int:
@@ -82,13 +87,37 @@ class Machine:
     @contextmanager
     def alone(self, model: nn.Module, last: bool) -> Iterator[None]:
         """Backward passes inside do not exchange gradients, unless it is the last one of a step."""
-        with nullcontext() if last or self.world == 1 else self.accelerator.no_sync(model):
+        if isinstance(model, FSDPModule):
+            model.set_requires_gradient_sync(last)
+        with nullcontext() if last or self.world == 1 or self.sharded else self.accelerator.no_sync(model):
             yield
 
-    def prepare(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Any, Any]:
-        """Model and optimizer on this process's device, wrapped where there are peers."""
-        prepared: tuple[Any, Any] = self.accelerator.prepare(model, optimizer)
-        return prepared
+    @contextmanager
+    def whole(self, model: nn.Module) -> Iterator[None]:
+        """Every process has all weights inside, and may use the model without its peers."""
+        parts = [module for module in model.modules() if isinstance(module, FSDPModule)]
+        for part in parts:
+            part.set_reshard_after_forward(False, recurse=False)
+            part.unshard()
+        yield
+        for part in parts:
+            part.set_reshard_after_forward(True, recurse=False)
+            part.reshard()
+
+    def prepare(self, model: nn.Module, layers: Sequence[nn.Module]) -> nn.Module:
+        """The model on this process's device, tied to its peers; `layers` are sharded one by one, the rest as a whole.
+
+        Sharded by torch itself: accelerate does it on GPUs alone, and keeps the choice for the whole process. Every
+        layer must be part of every step, which a vision tower is not where a batch has no picture.
+        """
+        if not self.sharded:
+            wrapped: nn.Module = self.accelerator.prepare(model)
+            return wrapped
+        model = model.to(self.device)
+        for layer in layers:
+            fully_shard(layer)
+        fully_shard(model)
+        return model
 
     def release(self) -> None:
         """Lets go of what was prepared, so that the next model finds its memory free."""

@@ -18,8 +18,9 @@ class Share:
     """What one process does in one step."""
 
     micro_batches: tuple[tuple[int, ...], ...]
-    idle: bool = False
-    """The step has fewer examples than there are processes: compute on one anyhow, but let it count nothing."""
+    """As many as every other process has: what they exchange must fit together."""
+    idle: int = 0
+    """So many of the last ones are there for that alone, and count nothing."""
 
 
 def epoch_steps(
@@ -41,10 +42,9 @@ def epoch_steps(
 
 def share(step: Sequence[int], micro_batch: int, *, rank: int, world: int) -> Share:
     """The part of a step that process `rank` of `world` computes."""
-    mine = step[rank::world]
-    if not mine:
-        return Share(micro_batches=((step[0],),), idle=True)
-    return Share(micro_batches=tuple(_cut(mine, micro_batch)))
+    mine, most = (tuple(_cut(step[number::world], micro_batch)) for number in (rank, 0))
+    idle = len(most) - len(mine)
+    return Share(micro_batches=mine + ((step[0],),) * idle, idle=idle)
 
 
 def _cut(items: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:

@@ -61,6 +61,9 @@ class Training(Settings):
     """Time between checkpoints; there is always one at the end of an epoch and on SIGTERM."""
     loaders: int = volatile(2, ge=0)
     """Threads that decode pictures and tokenise ahead; 0 does it in line."""
+    sharding: Literal["none", "full"] = volatile("none")
+    """`full` spreads weights, gradients and the optimizer over the processes (FSDP2), for models that fit no single
+    device; `none` gives every process a whole copy."""
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...] = volatile(())
     """Where metrics go besides `metrics.jsonl`; none by default. The package of that name must be installed."""
 

@@ -131,12 +131,15 @@ class LoadedModel(ABC):
             "pictures": self.pictures.describe(),
         }
 
-    def save(self, folder: Path) -> None:
-        """Writes the trained weights, and beside them the settings and the preprocessing they were trained with."""
+    def save(self, folder: Path, weights: dict[str, torch.Tensor] | None = None) -> None:
+        """Writes the trained weights, and beside them the settings and the preprocessing they were trained with.
+
+        `weights` are given where the model's own are spread over several processes.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         model: Any = self.network.model
         with quiet():
-            model.save_pretrained(folder)
+            model.save_pretrained(folder, state_dict=weights)
         if isinstance(model, PeftModel):
             (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
         else:
