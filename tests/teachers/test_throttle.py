@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -97,6 +99,35 @@ def test_without_retry_after_the_pause_doubles():
         clock.now += pauses[-1]
     for number, pause in enumerate(pauses):
         assert 0.25 * 2**number <= pause <= 0.5 * 2**number
+
+
+def refused_at_random(share: float, replies: int) -> Allowance:
+    """What is allowed after so many replies within 0.2 s each, of which a share is refused without a word more."""
+    clock, dice = Clock(), random.Random(5)
+    allowance, flying = Allowance(16, 64, clock), deque()
+    for _ in range(replies):
+        while allowance.wait() == 0:
+            flying.append(allowance.sent())
+        if not flying:
+            clock.now += allowance.wait()
+            flying.append(allowance.sent())
+        sent_at = flying.popleft()
+        clock.now = max(clock.now, sent_at + 0.2)
+        allowance.returned()
+        if dice.random() < share:
+            allowance.limited(sent_at, None)
+        else:
+            allowance.succeeded()
+    return allowance
+
+
+@pytest.mark.parametrize("share", [0.01, 0.03, 0.05])
+def test_a_few_random_refusals_do_not_slow_it_down(share):
+    assert refused_at_random(share, 5000).limit >= 48
+
+
+def test_many_refusals_slow_it_down_until_few_are_left():
+    assert refused_at_random(0.5, 2000).limit < 16
 
 
 def test_a_server_error_holds_growth_but_takes_nothing_away():

@@ -76,6 +76,17 @@ async def test_a_request_that_always_fails_gives_up_after_its_tries_and_others_a
     assert sum(body["messages"][1]["content"] == "poison" for body in server.asked) == 3
 
 
+async def test_random_refusals_of_a_few_per_cent_leave_the_others_going(loopback, teacher, ask, gather):
+    async def answer(number: int, body: Any) -> Any:
+        await asyncio.sleep(0.02)
+        return web.json_response({"error": {"message": "no"}}, status=429) if number % 25 == 24 else OK
+
+    server = await loopback(answer)
+    async with teacher(server, concurrency=32).session() as session:
+        assert all(isinstance(reply, Reply) for reply in await gather(session, [ask(f"{n}") for n in range(600)]))
+        assert session.load().limit == 32
+
+
 async def test_retry_after_is_honoured_in_seconds(loopback, teacher, ask):
     server = await loopback(fails(429, 1, headers={"Retry-After": "0.4"}))
     async with teacher(server).session() as session:

@@ -21,6 +21,10 @@ SLOWER = 0.8
 FASTER = 1.05
 GROWTH_PAUSE = 5.0
 """Seconds without growth after a server error or a rate limit."""
+STRAYS = 0.1
+"""Refusals per good reply that do not mean that too much is asked: some servers throw a few per cent back at random."""
+MOST_STRAYS = 8.0
+"""As many may come together."""
 BURST_SECONDS = 3.0
 """A cap per minute may be used up this far in advance."""
 
@@ -29,7 +33,8 @@ class Allowance:
     """How many requests one server gets at once, learnt from what it says.
 
     It grows by whole windows: as many successes as it allows in flight. During slow start a window doubles it; the
-    first rate limit ends slow start for good. It only grows while it is really used.
+    first rate limit ends slow start for good. It only grows while it is really used. Single refusals among many good
+    replies are strays and change nothing, unless the server says how long to wait.
     """
 
     def __init__(self, start: int, ceiling: int, clock: Clock) -> None:
@@ -44,6 +49,7 @@ class Allowance:
         self._closed_until = -math.inf
         self._no_growth_until = -math.inf
         self._limits_in_a_row = 0
+        self._strays = 0.0
 
     @property
     def limit(self) -> int:
@@ -69,6 +75,7 @@ class Allowance:
     def succeeded(self) -> None:
         """A good reply; perhaps the allowance grows."""
         self._limits_in_a_row = 0
+        self._strays = min(MOST_STRAYS, self._strays + STRAYS)
         self._successes += 1
         if self._successes < self.limit:
             return
@@ -81,12 +88,16 @@ class Allowance:
     def limited(self, sent_at: float, retry_after: float | None) -> None:
         """The server asked for less. Requests that were sent before it was last lowered lower it no further."""
         now = self._clock()
+        if retry_after is None and sent_at > self._lowered_at and self._strays >= 1:
+            self._strays -= 1
+            return
         self._slow_start = False
         if sent_at > self._lowered_at:
             self._limit = max(1.0, min(self._limit, max(1, self._peak)) * SLOWER)
             self._lowered_at = now
             self._successes, self._peak = 0, self.in_flight
             self._limits_in_a_row += 1
+            self._strays = 0.0
         pause = backoff(self._limits_in_a_row) if retry_after is None else retry_after
         self._closed_until = max(self._closed_until, now + pause)
         self._no_growth_until = self._closed_until + GROWTH_PAUSE

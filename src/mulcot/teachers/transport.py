@@ -122,6 +122,8 @@ class HttpSession:
                 raise outcome
             if outcome.kind != ErrorKind.RATE_LIMIT:
                 await self._endpoints.pause(backoff(failures))
+            elif outcome.retry_after is None:  # the others may go on; this one lets some time pass
+                await self._endpoints.pause(backoff(1))
 
     def drain(self) -> None:
         """Starts nothing any more."""
