@@ -169,7 +169,7 @@ def test_the_best_state_is_kept_by_accuracy_then_tie(base: Path, tmp_path: Path)
     scores = iter([Score(0.5, 0.1), Score(0.7, 0.1), Score(0.7, 0.2), Score(0.7, 0.2), Score(0.6, 0.9)])
     result = train(base, tmp_path, evaluate=lambda machine: next(scores), epochs=5)
     assert result.best_step == 9
-    assert (result.best.accuracy, result.best.tie) == (0.7, 0.2)
+    assert (result.best.value, result.best.tie) == (0.7, 0.2)
     assert result.best_folder == tmp_path / "best" / "step-00000009"
     assert [path.name for path in (tmp_path / "best").iterdir()] == ["step-00000009"]
     assert (result.best_folder / "preprocess.json").exists()

@@ -25,6 +25,7 @@ from mulcot.objectives.joint import Teaching
 from mulcot.objectives.settings import JointObjective
 from mulcot.progress import Reporter
 from mulcot.tasks.base import Prompt
+from mulcot.training.learner import JointLearner
 from mulcot.training.loop import Plan, Result, Score, fit
 from mulcot.training.machine import Machine
 from mulcot.training.settings import Training
@@ -71,9 +72,7 @@ def train(base: Path, folder: Path, evaluate: Any = None, source: Any = None, **
     options = {"epochs": 2, "batch_size": 4, "micro_batch": 2, "learning_rate": 1e-2, **settings}
     plan = Plan(
         label="toy",
-        model=model,
-        source=source(model) if source else Posts(model),
-        objective=JointObjective(),
+        learner=JointLearner(model, source(model) if source else Posts(model), JointObjective()),
         settings=Training(**options),
         folder=folder,
         seed=3,

@@ -104,6 +104,7 @@ def learn(
 ) -> Json:
     """Trains, or continues, keeps the best state as the stage's model, and returns what is worth a line."""
     from mulcot.training.judging import Judge
+    from mulcot.training.learner import JointLearner
     from mulcot.training.loop import Plan, fit
 
     desk = source.desk
@@ -116,16 +117,13 @@ def learn(
         raise DataError("no labelled dev example, and watch.train is 0: nothing tells which state is best", hint=hint)
     plan = Plan(
         label=label,
-        model=desk.model,
-        source=source,
-        objective=objective,
+        learner=JointLearner(desk.model, source, objective, teach),
         settings=training,
         folder=job.folder.path,
         seed=job.seed,
         reporter=job.reporter,
         machine=machine,
         evaluate=Judge(desk, dev, train, tie=watch.tie, batch_size=watch.batch_size),
-        teach=teach,
     )
     result = fit(plan)
     if machine.rank == 0:
@@ -135,7 +133,7 @@ def learn(
         "lessons": len(source),
         "steps": result.steps,
         "best_step": result.best_step,
-        "dev_accuracy": round(result.best.accuracy, 4),
+        "dev_accuracy": round(result.best.value, 4),
         "stopped_early": result.stopped_early,
     }
 

@@ -36,7 +36,7 @@ from mulcot.errors import RunError
 from mulcot.records import Json
 from mulcot.rundir import write_json
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
 SEPARATOR = "|"

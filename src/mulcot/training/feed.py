@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
-import torch
-
-from mulcot.encoded import Encoded
-from mulcot.objectives.joint import Teaching
+from mulcot.training.learner import Source
 from mulcot.training.order import Share, epoch_steps, share
 from mulcot.training.settings import Training
-
-
-class Source(Protocol):
-    """What is learned from, by index. Reading must be safe from several threads."""
-
-    def __len__(self) -> int: ...
-
-    def length(self, index: int) -> int:
-        """How long the example is, roughly and cheaply: steps are grouped by it."""
-
-    def encoded(self, index: int) -> Encoded:
-        """The example as the model sees it, made when it is asked for."""
-
-    def teaching(self, examples: Sequence[Encoded], device: torch.device) -> Teaching | None:
-        """The stored soft labels of some examples, in the order they are packed; None where there are none."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +17,7 @@ class Step:
     """What this process computes in one optimizer step."""
 
     number: int
-    portions: tuple[tuple[Encoded, ...], ...]
+    portions: tuple[tuple[Any, ...], ...]
     """Micro-batches before they are packed."""
     idle: int
     """So many of the last ones count nothing."""
@@ -65,7 +47,7 @@ class Feed:
                 current, ahead = ahead, self._begin(number + 1, pool) if number + 1 < self.total else None
                 yield _finish(number, *current)
 
-    def _begin(self, number: int, pool: ThreadPoolExecutor) -> tuple[Share, list[list[Future[Encoded]]]]:
+    def _begin(self, number: int, pool: ThreadPoolExecutor) -> tuple[Share, list[list[Future[Any]]]]:
         mine = share(self._indexes(number), self.settings.micro_batch, rank=self.rank, world=self.world)
         if self.settings.loaders == 0:
             return mine, [[_done(self.source.encoded(index)) for index in part] for part in mine.micro_batches]
@@ -83,11 +65,11 @@ class Feed:
         return self._steps[number % self.per_epoch]
 
 
-def _finish(number: int, mine: Share, waiting: list[list[Future[Encoded]]]) -> Step:
+def _finish(number: int, mine: Share, waiting: list[list[Future[Any]]]) -> Step:
     return Step(number, tuple(tuple(future.result() for future in part) for part in waiting), mine.idle)
 
 
-def _done(example: Encoded) -> Future[Encoded]:
-    future: Future[Encoded] = Future()
+def _done(example: Any) -> Future[Any]:
+    future: Future[Any] = Future()
     future.set_result(example)
     return future

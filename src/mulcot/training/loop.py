@@ -6,10 +6,11 @@ number of target tokens of the whole step, which the processes tell each other f
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,32 +18,29 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mulcot.backbones.runtime.loaded import LoadedModel
 from mulcot.backbones.runtime.tuning import trainable
 from mulcot.errors import Interrupted
-from mulcot.objectives.joint import Joint, Teaching
-from mulcot.objectives.rows import Batch, Counts, pack
-from mulcot.objectives.settings import JointObjective
 from mulcot.progress import Bar, Reporter
 from mulcot.records import Json
 from mulcot.training.checkpoint import load_checkpoint, save_checkpoint, sync_folder, whole_weights
-from mulcot.training.feed import Feed, Source, Step
+from mulcot.training.feed import Feed, Step
 from mulcot.training.guard import Signals, Watch, memory_advice
 from mulcot.training.journal import Journal
+from mulcot.training.learner import Learner, Packed
 from mulcot.training.machine import Machine
 from mulcot.training.schedule import Schedule
 from mulcot.training.settings import Training
 
-CURVES = ("chain", "label", "soft_chain", "soft_label", "classes")
-
 
 @dataclass(frozen=True)
 class Score:
-    """How good a state is on dev: accuracy decides, `tie` decides between equals."""
+    """How good a state is on dev: `value` decides, `tie` decides between equals."""
 
-    accuracy: float
+    value: float
     tie: float
     details: Json = field(default_factory=dict)
+    measure: str = "accuracy"
+    """What `value` is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +48,7 @@ class Plan:
     """Everything `fit` works with."""
 
     label: str
-    model: LoadedModel
-    source: Source
-    objective: JointObjective
+    learner: Learner
     settings: Training
     folder: Path
     seed: int
@@ -60,8 +56,6 @@ class Plan:
     machine: Machine
     evaluate: Callable[[Machine], Score]
     """Called with the network in evaluation mode; every process calls it."""
-    teach: Callable[[Batch], Teaching] | None = None
-    """A teacher in memory, instead of stored soft labels."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +84,13 @@ def fit(plan: Plan) -> Result:
     """Trains, or continues an interrupted training, to its end."""
     settings, machine = plan.settings, plan.machine
     torch.manual_seed(plan.seed + machine.rank)
-    network = plan.model.network
-    joint = machine.prepare(Joint(network, plan.objective), list(network.inner.model.language_model.layers))
+    module = machine.prepare(plan.learner.module(), plan.learner.layers())
     optimizer = torch.optim.AdamW(
-        trainable(joint), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=False, foreach=False
+        trainable(module), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=False, foreach=False
     )
-    feed = Feed(plan.source, settings, plan.seed, rank=machine.rank, world=machine.world)
+    feed = Feed(plan.learner.source, settings, plan.seed, rank=machine.rank, world=machine.world)
     schedule, state, watch = Schedule(settings, feed.total), State(), Watch()
-    _restore(plan, joint, optimizer, schedule, state)
+    _restore(plan, module, optimizer, schedule, state)
     saved = time.monotonic()
     done = _given_up(settings, state)  # an interrupted training may have come to its end already
     with (
@@ -109,18 +102,18 @@ def fit(plan: Plan) -> Result:
             for group in optimizer.param_groups:
                 group["lr"] = schedule.rate(step.number)
             with memory_advice(f"{plan.label}, step {step.number + 1}", _smaller(settings)):
-                entry = _learn(plan, joint, optimizer, step)
+                entry = _learn(plan, module, optimizer, step)
             state.step = step.number + 1
             watch.see(entry["loss"], entry["gradient"], state.step)
-            _tell(journal, bar, {"step": state.step, "epoch": state.step / feed.per_epoch, **entry})
+            _tell(journal, bar, plan.learner.tasks, {"step": state.step, "epoch": state.step / feed.per_epoch, **entry})
             evaluated = _is_due(state.step, feed, settings)
             if evaluated:
-                _look(plan, joint, schedule, state, journal, bar)
+                _look(plan, module, schedule, state, journal, bar)
             late = time.monotonic() - saved > settings.checkpoint_minutes * 60
             # Decided together: clocks differ, and a process that saves waits for the others.
             stop, save = (number > 0 for number in machine.total([signals.asked, evaluated or signals.asked or late]))
             if save:
-                _save(plan, joint, optimizer, schedule, state)
+                _save(plan, module, optimizer, schedule, state)
                 saved = time.monotonic()
             if stop:
                 raise Interrupted(f"{plan.label}: stopped at step {state.step}", hint="The same command continues.")
@@ -143,58 +136,50 @@ def _journal(plan: Plan, state: State) -> AbstractContextManager[Journal | None]
     return Journal(plan.folder / "metrics.jsonl", after=state.step, accelerator=plan.machine.accelerator)
 
 
-def _learn(plan: Plan, joint: nn.Module, optimizer: torch.optim.Optimizer, step: Step) -> Json:
+def _learn(plan: Plan, module: nn.Module, optimizer: torch.optim.Optimizer, step: Step) -> Json:
     """One optimizer step over the micro-batches of this process."""
-    machine, model, started = plan.machine, plan.model, time.monotonic()
-    batches = [pack(portion, model.settings.layout, model.pad) for portion in step.portions]
+    machine, learner, started = plan.machine, plan.learner, time.monotonic()
+    batches = [learner.pack(portion) for portion in step.portions]
     working = len(batches) - step.idle
-    counts = _count(machine, batches[:working])
-    sums = dict.fromkeys(CURVES, 0.0)
+    counts = _count(machine, batches[:working], list(batches[0].counts))
+    sums = dict.fromkeys(learner.curves, 0.0)
     total = 0.0
     for number, (portion, packed) in enumerate(zip(step.portions, batches, strict=True)):
-        batch = packed.to(machine.device)
-        teaching = plan.teach(batch) if plan.teach else plan.source.teaching(portion, machine.device)
-        with machine.alone(joint, last=number == len(batches) - 1):
-            losses = joint(batch, counts, teaching)
+        batch = packed.batch.to(machine.device)
+        with machine.alone(module, last=number == len(batches) - 1):
+            losses = learner.learn(module, portion, batch, counts, machine.device)
             # Peers' gradients are averaged, and each of them is already a share of the whole step: undo the average.
             weight = machine.world if number < working else 0
             machine.accelerator.backward(losses.total * weight)
         if number < working:
             total += float(losses.total.detach())
-            for name in CURVES:
-                sums[name] += float(getattr(losses, name).detach())
+            for name in sums:
+                sums[name] += float(losses.curves[name].detach())
     limit = math.inf if plan.settings.clip is None else plan.settings.clip
-    gradient = float(torch.nn.utils.clip_grad_norm_(trainable(joint), limit))
+    gradient = float(torch.nn.utils.clip_grad_norm_(trainable(module), limit))
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     total, *curves = machine.total([total, *sums.values()])
     return {
         "loss": total,
-        **_means(dict(zip(sums, curves, strict=True)), counts),
+        **_means(dict(zip(sums, curves, strict=True)), learner.curves, counts),
         "learning_rate": optimizer.param_groups[0]["lr"],
         "gradient": gradient,
-        "target_tokens": counts.chain + counts.label,
-        "examples": counts.examples,
+        "target_tokens": sum(counts[name] for name in learner.tasks),
+        "examples": counts["examples"],
         "seconds": round(time.monotonic() - started, 4),
     }
 
 
-def _count(machine: Machine, batches: list[Batch]) -> Counts:
-    own = Counts(0, 0, 0, 0)
-    for batch in batches:
-        own = own.plus(batch.counts)
-    return Counts(*(int(value) for value in machine.total(own)))
+def _count(machine: Machine, batches: Sequence[Packed], names: Sequence[str]) -> dict[str, int]:
+    """The counts of the whole optimizer step, over all processes."""
+    own = [sum(packed.counts[name] for packed in batches) for name in names]
+    return dict(zip(names, map(int, machine.total(own)), strict=True))
 
 
-def _means(sums: dict[str, float], counts: Counts) -> Json:
-    """Losses per target token, task by task; what nothing was learned from is left out."""
-    per = {"chain": counts.chain, "label": counts.label, "classes": counts.examples}
-    means = {}
-    for name, value in sums.items():
-        number = per[name.removeprefix("soft_")]
-        if number and (value or not name.startswith(("soft", "classes"))):
-            means[name] = value / number
-    return means
+def _means(sums: Mapping[str, float], curves: Mapping[str, str], counts: Mapping[str, int]) -> Json:
+    """Losses per target token or example; what nothing was learned from is left out."""
+    return {name: value / number for name, value in sums.items() if (number := counts[curves[name]])}
 
 
 def _is_due(step: int, feed: Feed, settings: Training) -> bool:
@@ -202,41 +187,40 @@ def _is_due(step: int, feed: Feed, settings: Training) -> bool:
     return step == feed.total or math.floor(step / every) > math.floor((step - 1) / every)
 
 
-def _look(plan: Plan, joint: nn.Module, schedule: Schedule, state: State, journal: Journal | None, bar: Bar) -> None:
+def _look(plan: Plan, module: nn.Module, schedule: Schedule, state: State, journal: Journal | None, bar: Bar) -> None:
     """Evaluates; a better state is kept. Nothing random in training is touched."""
-    network = plan.model.network
+    network = plan.learner.network
     smaller = memory_advice(f"{plan.label}, looking at dev", "Lower watch.batch_size; results stay the same.")
-    with smaller, plan.machine.whole(joint), torch.random.fork_rng(), torch.no_grad():
+    with smaller, plan.machine.whole(module), torch.random.fork_rng(), torch.no_grad():
         network.eval()
         score = plan.evaluate(plan.machine)
         network.train()
-    schedule.seen(score.accuracy)
-    if (score.accuracy, score.tie) > (state.best.accuracy, state.best.tie):
+    schedule.seen(score.value)
+    if (score.value, score.tie) > (state.best.value, state.best.tie):
         state.best, state.best_step, state.without_better = score, state.step, 0
-        _keep_best(plan, joint, state.step)
+        _keep_best(plan, module, state.step)
     else:
         state.without_better += 1
-    shown = {"accuracy": score.accuracy, "tie": score.tie, **score.details}
+    shown = {score.measure: score.value, "tie": score.tie, **score.details}
     if journal is not None:
         journal.write({"step": state.step, "evaluation": shown})
-    bar.note(dev=f"{score.accuracy:.3f}", best=f"{state.best.accuracy:.3f}")
+    bar.note(dev=f"{score.value:.3f}", best=f"{state.best.value:.3f}")
 
 
 def _best(plan: Plan, step: int) -> Path:
     return plan.folder / "best" / f"step-{step:08d}"
 
 
-def _keep_best(plan: Plan, joint: nn.Module, step: int) -> None:
+def _keep_best(plan: Plan, module: nn.Module, step: int) -> None:
     """Writes the state beside the one that was best so far, to which the newest checkpoint still points."""
     weights = None
     if plan.machine.sharded:
-        found = whole_weights(joint, frozen=plan.model.settings.lora is None)
-        weights = {name.removeprefix("network.model."): weight for name, weight in found.items()}
+        weights = whole_weights(module, frozen=plan.learner.saves_frozen)
     if plan.machine.rank != 0:
         return
     part, best = plan.folder / "best" / ".part", _best(plan, step)
     shutil.rmtree(part, ignore_errors=True)
-    plan.model.save(part, weights)
+    plan.learner.save(part, weights)
     sync_folder(part)
     shutil.rmtree(best, ignore_errors=True)
     part.rename(best)
@@ -246,32 +230,31 @@ def _given_up(settings: Training, state: State) -> bool:
     return settings.patience is not None and state.without_better >= settings.patience
 
 
-def _tell(journal: Journal | None, bar: Bar, entry: Json) -> None:
+def _tell(journal: Journal | None, bar: Bar, tasks: Sequence[str], entry: Json) -> None:
     if journal is not None:
         journal.write(entry)
     bar.advance()
-    shown = {name: f"{entry[name]:.3f}" for name in ("chain", "label") if name in entry}
+    shown = {name: f"{entry[name]:.3f}" for name in tasks if name in entry}
     bar.note(loss=f"{entry['loss']:.3f}", **shown)
 
 
-def _save(plan: Plan, joint: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, state: State) -> None:
-    best = {"accuracy": state.best.accuracy, "tie": state.best.tie, "details": state.best.details}
+def _save(plan: Plan, module: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, state: State) -> None:
     kept = {
         "step": state.step,
         "best_step": state.best_step,
-        "best": best,
+        "best": dataclasses.asdict(state.best),
         "without_better": state.without_better,
         "schedule": schedule.state(),
     }
     machine = plan.machine
-    save_checkpoint(plan.folder / "checkpoints", joint, optimizer, kept, rank=machine.rank, barrier=machine.wait)
+    save_checkpoint(plan.folder / "checkpoints", module, optimizer, kept, rank=machine.rank, barrier=machine.wait)
     if machine.rank == 0:
         for old in set((plan.folder / "best").glob("step-*")) - {_best(plan, state.best_step)}:
             shutil.rmtree(old)
 
 
-def _restore(plan: Plan, joint: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, state: State) -> None:
-    kept = load_checkpoint(plan.folder / "checkpoints", joint, optimizer, rank=plan.machine.rank)
+def _restore(plan: Plan, module: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, state: State) -> None:
+    kept = load_checkpoint(plan.folder / "checkpoints", module, optimizer, rank=plan.machine.rank)
     if kept is None:
         return
     schedule.restore(kept["schedule"])
