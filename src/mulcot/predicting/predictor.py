@@ -9,7 +9,7 @@ The label is scored exactly over the label set, so there always is one; the chai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -29,6 +29,7 @@ from mulcot.media.opening import DEFAULT_LIMITS
 from mulcot.predicting.answers import generated_label, scored_label, with_chain
 from mulcot.predicting.places import find_model, load_temperature
 from mulcot.predicting.posts import Post
+from mulcot.predicting.unfolding import Spelling, Told, unfold
 from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.rundir import file_hash
 from mulcot.tasks.base import Purpose
@@ -36,8 +37,6 @@ from mulcot.tasks.saved import SavedTask, load_task
 
 LONGEST = 8192
 """Tokens of picture and post, the published limit; a longer example is rejected alone instead of filling the memory."""
-
-UNFINISHED = "\ufffd"
 
 
 class Asked(NamedTuple):
@@ -125,24 +124,29 @@ class Predictor:
         asked = self._ask(item, gallery, Wanted(chain=True, label=False, generate=False), 0)
         if isinstance(asked, Rejected):
             raise MulcotError(f"this cannot be asked: {asked.detail}", hint=f"The reason is {asked.reason!r}.")
-        encoded = asked.chain
-        assert encoded.chain is not None
-        ids: list[int] = []
-        said = ""
-        for token in stream(
-            prefill(self.model, [encoded], room_for_chain([encoded.chain], self.decoding)), self.decoding
-        ):
-            if token.end:
-                break
-            ids.append(token.id)
-            text = self.model.text(ids)
-            # A letter of several tokens shows only when the last of them is there.
-            if text.startswith(said) and not text.endswith(UNFINISHED):
-                yield text[len(said) :]
-                said = text
-        text = self.model.text(ids)
-        if text != said:
-            yield text.removeprefix(said)
+        assert asked.chain.chain is not None
+        room = room_for_chain([asked.chain.chain], self.decoding)
+        spelling = Spelling(self.model)
+        for token in stream(prefill(self.model, [asked.chain], room), self.decoding):
+            if piece := "" if token.end else spelling.add(token.id):
+                yield piece
+        if rest := spelling.rest():
+            yield rest
+
+    def unfold(
+        self, items: Sequence[Post | Example], *, label_only: bool = False, spoken: Collection[int] = ()
+    ) -> Iterator[Told]:
+        """`predict` for one batch, telling everything as soon as it is known; leaving early stops the work.
+
+        Per item: first the prediction with the label alone, then a piece of the chain for every token (empty but for
+        the items `spoken`), so that the caller can do other things between two steps of the model, last the whole.
+        """
+        want = Wanted(chain=not label_only, label=True, generate=False)
+        asked = [self._ask(item, None, want, number) for number, item in enumerate(items)]
+        yield from (Told(row, one, last=True) for row, one in enumerate(asked) if isinstance(one, Rejected))
+        rows = {row: (one.example, one.chain) for row, one in enumerate(asked) if isinstance(one, Asked)}
+        if rows:
+            yield from unfold(self.model, self.task, rows, spoken, self.decoding, self.temperature)
 
     def _batch(
         self, items: Sequence[Post | Example], gallery: Gallery | None, want: Wanted, start: int
