@@ -85,8 +85,10 @@ def test_an_id_counts_in_auto_only_where_the_text_agrees(tmp_path: Path) -> None
     assert (set(kept), failed["a"].reason) == ({"b"}, "no_chain")
     kept, _, _, _ = run_import(tmp_path / "id", chains, match="id")
     assert set(kept) == {"a", "b"}
-    kept, _, _, _ = run_import(tmp_path / "content", chains, match="content")
-    assert not kept
+    with pytest.raises(DataError, match=r"none of 2 rows belongs to an example of train") as caught:
+        run_import(tmp_path / "content", chains, match="content")
+    assert "unmatched.jsonl" in caught.value.hint
+    assert len((tmp_path / "content/run/2-teacher/unmatched.jsonl").read_text("utf-8").splitlines()) == 2
 
 
 def test_columns_can_have_other_names_and_a_chain_can_be_an_object(tmp_path: Path) -> None:

@@ -159,6 +159,11 @@ class TeacherStage(Stage):
                     file.write(rejected.to_line().encode("utf-8", "backslashreplace"))
                     unmatched += 1
             rows = {"chains": chains.count + len(chains.rejected), "unmatched": unmatched}
+            if not chains.matched:
+                hint = "A row needs the example's id, or its text, aspect and picture: see `backend.columns`, "
+                hint += f"`backend.match`, `teacher.splits`, and {job.folder / 'unmatched.jsonl'}."
+                problem = f"none of {rows['chains']:,} rows belongs to an example of {', '.join(self.splits)}"
+                raise DataError(f"{backend.path}: {problem}", hint=hint)
         return self._summarise(job, tally, {}) | rows
 
     def _write(self, job: Job, outcomes: Iterable[Outcome], writer: Writer) -> Tally:

@@ -94,6 +94,11 @@ class Chains:
         self._database.executemany("UPDATE chains SET used = 1 WHERE number = ?", [(number,) for number in found])
         return [found[number] for number in sorted(found)]
 
+    @property
+    def matched(self) -> bool:
+        """Whether any row has found its example so far."""
+        return self._database.execute("SELECT 1 FROM chains WHERE used LIMIT 1").fetchone() is not None
+
     def unused(self) -> Iterator[Rejected]:
         """Every row that belongs to none of the examples, after those that could not be read."""
         yield from self.rejected
