@@ -104,6 +104,9 @@ def test_two_raters_of_one_name_stay_two(tmp_path: Path) -> None:
     [
         ("nope", "is not JSON"),
         ("[]", "holds no ratings"),
+        ("", "is not JSON"),
+        ('{"format": 1, "ratings": []}', "nothing was rated"),
+        ('{"format": 1, "ratings": [{"example_id": "a", "values": {"grounding": null}}]}', "nothing was rated"),
         ('{"format": 9, "ratings": []}', "format 9"),
         ('{"format": 1, "ratings": [3]}', "rating 1"),
         ('{"format": 1, "ratings": [{"example_id": "a", "values": {"beauty": 1}}]}', "unknown question 'beauty'"),

@@ -147,6 +147,8 @@ def _read(path: Path) -> Json:
         problem = _problem(row)
         if problem:
             raise DataError(f"{path}, rating {number}: {problem}", hint=hint)
+    if not any(value is not None for row in data["ratings"] for value in row["values"].values()):
+        raise DataError(f"{path} holds no ratings: nothing was rated before it was saved", hint=hint)
     return data
 
 
