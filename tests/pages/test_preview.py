@@ -163,6 +163,13 @@ def test_a_dataset_without_examples_and_a_folder_as_file_are_refused(tmp_path: P
         write_preview(Files(path=tmp_path / "x.jsonl"), tasks.get("sentiment")(), tmp_path, Choice(), Reporter.silent())
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_the_data_is_read(tmp_path: Path) -> None:
+    missing = Files(path=tmp_path / "x.jsonl")
+    (tmp_path / "file").touch()
+    with pytest.raises(MulcotError, match="file is not a folder"):
+        write_preview(missing, tasks.get("sentiment")(), tmp_path / "file/deep/p.html", Choice(), Reporter.silent())
+
+
 def test_every_picture_has_a_text_and_the_table_its_headers(tmp_path: Path) -> None:
     found = read(page(tmp_path, posts("a", image="p.png", caption="a red ball") + posts("b", image="p.png")))
     assert sorted(str(attrs["alt"]) for attrs in found.all("img")) == ["a red ball", "the post's picture"]

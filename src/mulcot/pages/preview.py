@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from mulcot.datasets.base import Dataset, read
-from mulcot.errors import DataError, MediaError, MulcotError
+from mulcot.errors import DataError, MediaError
 from mulcot.media import Gallery, Store, encode_jpeg
-from mulcot.pages.page import asset, data_uri, render, write_page
+from mulcot.pages.page import asset, data_uri, need_place, render, write_page
 from mulcot.progress import Reporter
 from mulcot.records import Example, content_id
 from mulcot.statistics import NO_LABEL, Census, SplitStatistics, Statistics
@@ -56,8 +56,7 @@ class Post:
 
 def write_preview(dataset: Dataset, task: Task, out: Path, choice: Choice, reporter: Reporter) -> int:
     """Reads the dataset once, draws examples evenly, writes the page, and says how many it shows."""
-    if out.is_dir():
-        raise MulcotError(f"{out} is a folder", hint=f"Name a file, such as {out / 'preview.html'}.")
+    need_place(out)
     census, drawn = Census(dataset, task), _Draw(choice)
     with Store.temporary() as store:
         with reporter.bar("preview", unit="rows") as bar:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mulcot.errors import DataError, MediaError
 from mulcot.media import Gallery, encode_jpeg
-from mulcot.pages.page import asset, data_uri, render, write_page
+from mulcot.pages.page import asset, data_uri, need_place, render, write_page
 from mulcot.progress import Reporter
 from mulcot.records import Example, Json, Rationale, content_id, read_lines
 from mulcot.teaching.filters import PREDICTION
@@ -83,6 +83,7 @@ def write_review(
     folders: ReviewFolders, gallery: Gallery, out: Path, *, number: int, seed: int, reporter: Reporter
 ) -> int:
     """Draws examples evenly from stages and reasons, writes the page, and says how many it shows."""
+    need_place(out)
     summary: Json = json.loads((folders.teacher / "summary.json").read_text("utf-8"))
     chosen = _draw(folders.teacher, number, seed)
     cards = _cards(folders, chosen, gallery, reporter)
