@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mulcot.errors import RecipeError
-from mulcot.yamltree import expand, merge, parse_assignments, parse_tree, redact
+from mulcot.yamltree import expand, merge, override, parse_assignments, parse_tree, redact
 
 
 def test_a_problem_is_placed_on_its_line() -> None:
@@ -62,6 +62,14 @@ def test_merging_replaces_values_and_joins_mappings() -> None:
         "a": {"b": 9, "c": 2},
         "d": {"e": 1},
     }
+
+
+def test_an_empty_mapping_clears_and_what_follows_adds() -> None:
+    base = {"a": {"b": {"c": 1}, "d": 2}}
+    assert override(base, ["a.b={}"]) == {"a": {"b": {}, "d": 2}}
+    assert override(base, ["a={}", "a.e=3"]) == {"a": {"e": 3}}
+    assert override(base, ["a.e=3", "a={}"]) == {"a": {}}
+    assert base == {"a": {"b": {"c": 1}, "d": 2}}
 
 
 def test_variables_are_filled_in_and_typed(monkeypatch: pytest.MonkeyPatch) -> None:

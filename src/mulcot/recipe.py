@@ -32,7 +32,7 @@ from mulcot.stages.evaluate import EvaluateStage
 from mulcot.stages.student import StudentStage
 from mulcot.stages.teacher import TeacherStage
 from mulcot.tasks.base import Task, tasks
-from mulcot.yamltree import KeyPath, Problem, Tree, expand, merge, parse_assignments, read_tree, redact, variables
+from mulcot.yamltree import KeyPath, Problem, Tree, expand, override, parse_assignments, read_tree, redact, variables
 
 T = TypeVar("T", bound=Settings)
 
@@ -95,7 +95,7 @@ class Loaded:
 def load_recipe(path: Path, overrides: list[str] | None = None) -> Loaded:
     """Reads, overrides, expands and checks a recipe; raises one `RecipeError` with every problem."""
     tree = read_tree(path)
-    tree = Tree(tree.source, merge(tree.data, parse_assignments(overrides or [])), tree.lines)
+    tree = Tree(tree.source, override(tree.data, overrides or []), tree.lines)
     written = _with_task(tree.data)
     expanded, missing = expand(written)
     try:

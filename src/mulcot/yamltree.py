@@ -157,12 +157,21 @@ def parse_assignments(items: list[str]) -> dict[str, Any]:
     return out
 
 
+def override(base: dict[str, Any], items: list[str]) -> dict[str, Any]:
+    """`base` with assignments on top, one after the other: `a={}` clears what stood below `a`, `a.b=1` adds to it."""
+    parse_assignments(items)  # every malformed one at once
+    for item in items:
+        base = merge(base, parse_assignments([item]))
+    return base
+
+
 def merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `over` on top, mapping by mapping."""
+    """`base` with the values of `over` on top, mapping by mapping; an empty mapping replaces what was there."""
     out = dict(base)
     for key, value in over.items():
         old = out.get(key)
-        out[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+        joined = isinstance(old, dict) and isinstance(value, Mapping) and value
+        out[key] = merge(old, value) if joined else value
     return out
 
 
