@@ -19,10 +19,12 @@ LAYERS: list[set[str]] = [
     {"records"},
     {"settings"},
     {"registry", "rundir", "media", "text", "progress", "provenance", "yamltree", "encoded"},
-    {"plugin", "world"},
+    {"plugin", "world", "features"},
     {"tasks"},
     {"datasets", "teachers", "backbones", "objectives", "metrics"},
-    {"statistics", "teaching", "inference"},
+    {"statistics", "teaching", "inference", "extractors"},
+    {"fusion"},
+    {"formats"},
     {"training"},
     {"predicting"},
     {"evaluating"},
@@ -42,7 +44,7 @@ CORE_WITHOUT_TORCH = {
     "statistics", "metrics", "cli_score",
     "tasks", "datasets", "teachers", "teaching", "world", "media", "text", "progress", "provenance", "yamltree",
     "rundir", "cli_predict",
-    "registry", "plugin", "settings", "records", "errors", "version", "export.data", "stages.dataset", "stages.teacher",
+    "registry", "plugin", "settings", "records", "errors", "version", "features", "export.data", "stages.dataset", "stages.teacher",
 }  # fmt: skip
 
 MAX_FILE, MAX_FUNCTION, MAX_ARGUMENTS = 400, 60, 7
