@@ -32,8 +32,8 @@ LAYERS: list[set[str]] = [
     {"stages"},
     {"recipe", "families"},
     {"pipeline"},
-    {"check", "doctor"},
-    {"serving", "cli_data", "cli_teacher", "cli_tiny", "cli_score", "cli_predict"},
+    {"check", "doctor", "starting"},
+    {"serving", "cli_data", "cli_teacher", "cli_tiny", "cli_score", "cli_predict", "cli_init", "cli_export"},
     {"cli"},
     {"__main__", "__init__"},
 ]
@@ -43,7 +43,7 @@ CORE_WITHOUT_TORCH = {
     "cli", "cli_data", "cli_teacher", "cli_tiny", "check", "doctor", "pipeline", "recipe", "families", "pages",
     "statistics", "metrics", "cli_score",
     "tasks", "datasets", "teachers", "teaching", "world", "media", "text", "progress", "provenance", "yamltree",
-    "rundir", "cli_predict",
+    "rundir", "cli_predict", "cli_init", "starting", "cli_export",
     "registry", "plugin", "settings", "records", "errors", "version", "features", "export.data", "stages.dataset", "stages.teacher",
 }  # fmt: skip
 
