@@ -1,0 +1,33 @@
+"""`mulcot export`: a trained model in the form that other tools load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mulcot.errors import MissingExtra
+
+
+def export(
+    model: Annotated[Path, typer.Option(help="A run folder, a stage folder or a model folder.", metavar="DIR")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.", metavar="DIR")],
+    to: Annotated[
+        Literal["merged", "adapter"],
+        typer.Option(help="One plain model for transformers, vLLM and SGLang, or a PEFT adapter."),
+    ] = "merged",
+    dtype: Annotated[
+        Literal["bf16", "fp32"] | None, typer.Option(help="Of the merged weights; as trained where left out.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an exported model.")] = False,
+) -> None:
+    """Write a trained model for other tools, with a model card made from its run."""
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise MissingExtra("torch", "train")
+    from mulcot.export.model import export_model
+
+    export_model(model, to, out, dtype=dtype, force=force)
+    print(out)

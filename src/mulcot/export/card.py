@@ -1,0 +1,172 @@
+"""The model card: what the model was trained from and how, what it is worth, how it is asked, where its limits are.
+
+Everything in it is read off the run folder, if the model still lies in one; what is not known is not said.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mulcot.backbones.base import Backbone, saved_backbone
+from mulcot.errors import printable
+from mulcot.evaluating.scores import ModelScores, Scores
+from mulcot.records import Example, ImageRef, Json
+from mulcot.rundir import RunFolder, write_text
+from mulcot.tasks.base import Purpose, Task
+from mulcot.version import __version__
+
+CARD_FILE = "README.md"
+PAPER = "https://arxiv.org/abs/2508.05234"
+ABOUT = {
+    "teacher": "wrote the chains that were accepted",
+    "assistant": "learned from them",
+    "annotate": "wrote chains of its own and left its opinion on every target token",
+    "student": "learned from all chains and from that opinion",
+}
+
+
+def write_card(out: Path, source: Path, task: Task, kind: str) -> None:
+    """Writes the card of the model in `source` into the exported folder `out`."""
+    run, stage = _home(source)
+    settings = saved_backbone(source)
+    lines = [
+        *_front(settings, kind),
+        *_head(settings, task, kind, stage),
+        *(_training(run) if run else ()),
+        *_results(run, stage),
+        *_asking(settings, task),
+        *_limits(run, task),
+    ]
+    write_text(out / CARD_FILE, "\n".join(lines) + "\n")
+
+
+def base_name(settings: Backbone) -> str:
+    """What the model was made of, without any folder of this machine."""
+    model = getattr(settings, "model", None)
+    if isinstance(model, str):
+        return model if not model.startswith(("/", ".", "~")) else Path(model).name
+    return f"mulcot-{settings.name}-{getattr(settings, 'size', 'model')}"
+
+
+def _home(source: Path) -> tuple[RunFolder | None, str]:
+    """The run that the model lies in, and the name of its stage."""
+    folder = source.resolve().parent
+    if not (folder.parent / "recipe.yaml").is_file():
+        return None, ""
+    return RunFolder(folder.parent), folder.name.partition("-")[2]
+
+
+def _front(settings: Backbone, kind: str) -> Iterator[str]:
+    library = "transformers" if kind == "merged" else "peft"
+    front: Json = {"library_name": library, "pipeline_tag": "image-text-to-text", "tags": ["mulcot", "distillation"]}
+    if isinstance(getattr(settings, "model", None), str) and "/" in base_name(settings):
+        front["base_model"] = base_name(settings)
+    yield from ("---", yaml.safe_dump(front, sort_keys=False).rstrip(), "---", "")
+
+
+def _head(settings: Backbone, task: Task, kind: str, stage: str) -> Iterator[str]:
+    what = f"the {stage} of a MulCoT-RD run" if stage else "a model trained with mulcot"
+    yield from (f"# {stage.capitalize() or 'Model'} for {task.name.replace('_', ' ')}", "")
+    yield f"This is {what} ([paper]({PAPER})): it gives a post, text and picture, a label and a chain that explains it."
+    form = "merged into plain weights" if kind == "merged" else "a LoRA adapter"
+    yield from (f"Base model: {_code(base_name(settings))}; form: {form}; made with mulcot {__version__}.", "")
+
+
+def _training(run: RunFolder) -> Iterator[str]:
+    """What each stage did, and on which data."""
+    recipe = _object(yaml.safe_load((run.path / "recipe.yaml").read_text("utf-8")))
+    yield from ("## How it was trained", "")
+    yield f"- Data: {_code(_object(recipe.get('dataset')).get('name', 'unknown'))}, seed {_code(recipe.get('seed'))}."
+    backend = _object(_object(recipe.get("teacher")).get("backend"))
+    if backend:
+        yield f"- Teacher: {_code(backend.get('model') or backend.get('name'))}."
+    for stage in run.stages():
+        name = stage.path.name.partition("-")[2]
+        record = stage.record
+        if record is None or name not in ABOUT:
+            continue
+        counts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in record.counts.items())
+        yield f"- {name.capitalize()} {ABOUT[name]}: {_plain(counts)}."
+    yield from ("", "The whole recipe:", "", "```yaml")
+    yield from (printable(line) for line in (run.path / "recipe.yaml").read_text("utf-8").rstrip().splitlines())
+    yield from ("```", "")
+
+
+def _results(run: RunFolder | None, stage: str) -> Iterator[str]:
+    yield from ("## Results", "")
+    scores = _scores(run)
+    rows = [
+        (name, found.examples, found.models[stage])
+        for name, found in (scores.sets if scores else {}).items()
+        if stage in found.models
+    ]
+    if not rows:
+        yield from ("This model has not been evaluated; `mulcot run` with an `evaluate` section does it.", "")
+        return
+    yield "| set | examples | accuracy | macro F1 | label and chain agree |"
+    yield "| --- | --- | --- | --- | --- |"
+    for name, examples, own in rows:
+        agree = f"{own.agreement.share:.1%}" if own.agreement else ""
+        yield f"| {_plain(name)} | {examples} | {_interval(own, 'accuracy')} | {_interval(own, 'macro_f1')} | {agree} |"
+    yield from ("", "In brackets, 95 % bootstrap intervals over examples; they say nothing about other seeds.", "")
+
+
+def _asking(settings: Backbone, task: Task) -> Iterator[str]:
+    """The prompts of training, with a post to stand for any."""
+    aspect = "the thing" if "aspect" in task.name else None
+    choices = ("first choice", "second choice") if task.name == "multiple_choice" else ()
+    images = (ImageRef(path="picture"),)
+    example = Example(id="", split="", text="TEXT OF THE POST", images=images, aspect=aspect, choices=choices)
+    chain, label = (task.prompt(example, purpose) for purpose in (Purpose.CHAIN, Purpose.LABEL))
+    yield from ("## How to ask it", "")
+    yield "`mulcot predict --model .` and `mulcot serve --model .` do all of this. Elsewhere, send the system text,"
+    yield "then one user message with the picture first. Other wordings, or none, give worse answers."
+    if settings.image_size is not None:
+        side = settings.image_size
+        yield f"Resize every picture to {side} x {side} pixels (bicubic, shape not kept): so it was trained."
+    for title, text in (("System", chain.system), ("For the chain", chain.user), ("For the label", label.user)):
+        yield from ("", f"{title}:", "", "````text", *text.splitlines(), "````")
+    answers = ", ".join(_code(task.write_label(name)) for name in task.labels(example))
+    yield from ("", f"Label answers: {answers}.", "")
+
+
+def _limits(run: RunFolder | None, task: Task) -> Iterator[str]:
+    yield from ("## Limits", "")
+    yield "- The chain is written text. It reads like a reason; whether the label depends on it is measured by the"
+    yield "  faithfulness tests of the evaluation, not promised."
+    if task.name != "multiple_choice":
+        labels = ", ".join(_code(label) for label in task.labels())
+        yield f"- It always answers with one of {labels}, whatever it is shown."
+    yield "- Labels follow the data it was trained on, errors and habits of its annotators included."
+    recipe = _object(yaml.safe_load((run.path / "recipe.yaml").read_text("utf-8"))) if run else {}
+    if str(_object(recipe.get("dataset")).get("name", "")).startswith("synthetic"):
+        yield "- It was trained on drawn pictures and made-up posts alone, and is of no use for anything else."
+
+
+def _scores(run: RunFolder | None) -> Scores | None:
+    found = sorted(run.path.glob("*-evaluate/scores.json")) if run else []
+    return Scores.model_validate(json.loads(found[-1].read_text("utf-8"))) if found else None
+
+
+def _interval(scores: ModelScores, name: str) -> str:
+    value = f"{getattr(scores.labels, name):.1%}"
+    bounds = scores.labels.intervals.get(name)
+    return f"{value} ({bounds[0]:.1%} to {bounds[1]:.1%})" if bounds else value
+
+
+def _object(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _plain(text: object) -> str:
+    """Text that no Markdown or HTML can come out of."""
+    return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#" else letter for letter in printable(str(text)))
+
+
+def _code(text: object) -> str:
+    return f"`{printable(str(text)).replace('`', chr(39))}`"
