@@ -1,0 +1,93 @@
+"""Conversations as they are, in the model's own chat mark-up: for programs that bring their own prompt.
+
+The mark-up is written here and every text goes through `Words.plain`, so a text cannot open or close a turn, whatever
+it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mulcot.backbones.runtime.loaded import LoadedModel
+from mulcot.encoded import Branch, Encoded
+from mulcot.inference.chains import room_for_chain, stream
+from mulcot.inference.prefill import prefill
+from mulcot.inference.settings import Decoding
+from mulcot.predicting.unfolding import Spelling
+from mulcot.records import Rejected
+from mulcot.serving.jobs import Conversation, Reply, Told
+
+CHATML = "chatml-1"
+
+
+def can_converse(predictor: Any) -> bool:
+    """Whether the model has a chat mark-up that we can write."""
+    return getattr(getattr(predictor, "model", None), "template", None) == CHATML
+
+
+def converse(predictor: Any, talks: Sequence[Conversation], decoding: Decoding) -> Iterator[tuple[int, Told]]:
+    """The replies to several conversations, token by token."""
+    model: LoadedModel = predictor.model
+    encoded: dict[int, Encoded] = {}
+    for place, talk in enumerate(talks):
+        one = encode(model, talk)
+        if len(one.prefix) > predictor.longest:
+            detail = f"the messages are {len(one.prefix):,} tokens, allowed {predictor.longest:,}"
+            yield place, Told(Rejected(source="messages", reason="too_long", detail=detail), last=True)
+        else:
+            encoded[place] = one
+    if encoded:
+        yield from _write(model, encoded, decoding)
+
+
+def encode(model: LoadedModel, talk: Conversation) -> Encoded:
+    """All messages as the prefix, the beginning of the model's turn as what is asked."""
+    words = model.words
+    start, end, newline = words.control("<|im_start|>"), words.control("<|im_end|>"), words.plain("\n")
+    ids: list[int] = []
+    patches = []
+    for turn in talk.turns:
+        ids += [start, *words.plain(f"{turn.role}\n")]
+        for part in turn.parts:
+            if isinstance(part, str):
+                ids += words.plain(part)
+            else:
+                patches.append(model.pictures.patches(part))
+                picture = [words.control("<|image_pad|>")] * model.pictures.tokens(patches[-1][1])
+                ids += [words.control("<|vision_start|>"), *picture, words.control("<|vision_end|>")]
+        ids += [end, *newline]
+    grids = tuple(grid for _, grid in patches)
+    positions = model.positions(ids, grids)
+    return Encoded(
+        id=talk.key,
+        prefix=tuple(ids),
+        positions_AP=positions,
+        next_position=int(positions.max()) + 1,
+        chain=Branch((start, *words.plain("assistant\n"))),
+        pixels_NF=np.concatenate([values for values, _ in patches]) if patches else None,
+        grids=grids,
+    )
+
+
+def _write(model: LoadedModel, encoded: dict[int, Encoded], decoding: Decoding) -> Iterator[tuple[int, Told]]:
+    places, asked = list(encoded), list(encoded.values())
+    room = room_for_chain([one.chain for one in asked if one.chain is not None], decoding)
+    spelling = [Spelling(model) for _ in asked]
+    texts, written, complete = [""] * len(asked), [0] * len(asked), [False] * len(asked)
+    for token in stream(prefill(model, asked, room), decoding):
+        row, piece = token.row, ""
+        if token.end:
+            complete[row], piece = True, spelling[row].rest()
+        else:
+            written[row] += 1
+            piece = spelling[row].add(token.id)
+        texts[row] += piece
+        yield places[row], Told(piece)
+    for row, place in enumerate(places):
+        if not complete[row] and (rest := spelling[row].rest()):
+            texts[row] += rest
+            yield place, Told(rest)
+        yield place, Told(Reply(texts[row], complete[row]), True, len(asked[row].prefix), written[row])

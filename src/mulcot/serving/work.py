@@ -1,0 +1,91 @@
+"""What a group of jobs does with the model: the only place that knows the predictors.
+
+Any predictor with `task`, `predict` and `stream` can be served. One that can also `unfold` tells labels and tokens
+while a whole batch is written, and gives way to others between two tokens.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+from mulcot.inference.settings import Decoding
+from mulcot.predicting.posts import Post
+from mulcot.records import Json, Prediction, Rejected
+from mulcot.serving.conversation import can_converse, converse
+from mulcot.serving.jobs import Conversation, Job, Told
+from mulcot.tasks.base import Task
+
+
+class Asked(Protocol):
+    """A predictor of any method."""
+
+    task: Task
+    decoding: Decoding
+
+    def predict(self, items: Sequence[Any], *, label_only: bool = False) -> list[Prediction | Rejected]:
+        """One answer or rejection per item."""
+        ...
+
+    def stream(self, item: Any) -> Iterator[str]:
+        """The chain of one item piece by piece."""
+        ...
+
+    def identity(self) -> Json:
+        """Everything that decides an answer."""
+        ...
+
+
+class Answering:
+    """A predictor as the engine uses it."""
+
+    def __init__(self, predictor: Asked) -> None:
+        self.predictor = predictor
+        self.converses = can_converse(predictor)
+
+    def ready(self) -> AbstractContextManager[Any]:
+        """Keeps the model ready to answer, so that groups which take turns cannot switch it to and fro."""
+        network = getattr(getattr(self.predictor, "model", None), "network", None)
+        return nullcontext() if network is None else network.answering()
+
+    def tidy(self) -> None:
+        """Gives memory back after it ran out."""
+        gc.collect()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def work(answering: Answering, jobs: Sequence[Job]) -> Iterator[tuple[int, Told]]:
+    """Everything that becomes known about the jobs, which are of one kind; (place in `jobs`, news)."""
+    kind = jobs[0].kind
+    if kind.decoding is not None:
+        talks = [job.question for job in jobs if isinstance(job.question, Conversation)]
+        yield from converse(answering.predictor, talks, kind.decoding)
+        return
+    posts = [job.question for job in jobs if isinstance(job.question, Post)]
+    spoken = [place for place, job in enumerate(jobs) if job.spoken]
+    unfold = getattr(answering.predictor, "unfold", None)
+    if unfold is None:
+        yield from _whole(answering.predictor, posts, spoken, label_only=kind.label_only)
+        return
+    for row, news, last, read, written in unfold(posts, label_only=kind.label_only, spoken=spoken):
+        yield row, Told(news, last, read, written)
+
+
+def _whole(
+    predictor: Asked, posts: Sequence[Post], spoken: Sequence[int], *, label_only: bool
+) -> Iterator[tuple[int, Told]]:
+    """For predictors that answer a batch in one go: labels first where somebody watches, chains one by one."""
+    if spoken and not label_only:
+        watched = [posts[place] for place in spoken]
+        asked = list(zip(spoken, watched, predictor.predict(watched, label_only=True), strict=True))
+        yield from ((place, Told(label)) for place, _, label in asked if isinstance(label, Prediction))
+        for place, post, label in asked:
+            if isinstance(label, Prediction):
+                yield from ((place, Told(piece)) for piece in predictor.stream(post))
+    for place, answer in enumerate(predictor.predict(posts, label_only=label_only)):
+        yield place, Told(answer, last=True)

@@ -1,0 +1,107 @@
+"""Predictors without a model, for tests of everything around one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+from mulcot.inference.settings import Decoding
+from mulcot.predicting.posts import Post
+from mulcot.predicting.unfolding import Told
+from mulcot.records import Json, Prediction, Rejected
+from mulcot.tasks.sentiment import Sentiment
+
+LABELS = ("negative", "neutral", "positive")
+
+
+class Fake:
+    """Answers at once: the label follows from the text's length, the chain repeats the text."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.task = Sentiment()
+        self.decoding = Decoding()
+        self.seconds = seconds
+        self.batches: list[list[str]] = []
+        self.gate: threading.Event | None = None
+        """Set where batches must wait."""
+        self.poison = "poison"
+        self.too_many = 10**6
+        """Batches of this size and more do not fit into memory."""
+
+    def predict(self, items: Sequence[Post], *, label_only: bool = False) -> list[Prediction | Rejected]:
+        self._work([post.text for post in items])
+        return [self.answer(post, label_only=label_only) for post in items]
+
+    def stream(self, item: Post) -> Iterator[str]:
+        for word in chain_of(item.text).splitlines(keepends=True):
+            time.sleep(self.seconds)
+            yield word
+
+    def identity(self) -> Json:
+        return {"fake": True}
+
+    def answer(self, post: Post, *, label_only: bool = False) -> Prediction | Rejected:
+        if not post.text.strip():
+            return Rejected(source="item 1", reason="empty_text", detail="no text")
+        label = label_of(post.text)
+        shares = {name: 0.8 if name == label else 0.1 for name in LABELS}
+        prediction = Prediction(id=post.id or "made", label=label, probabilities=shares)
+        if label_only:
+            return prediction
+        fields = dict(line.strip('"').split('": "') for line in chain_of(post.text).splitlines())
+        return Prediction(
+            id=post.id or "made",
+            label=label,
+            probabilities=shares,
+            chain=chain_of(post.text),
+            fields=fields,
+            chain_label=label,
+            agrees=True,
+        )
+
+    def _work(self, texts: list[str]) -> None:
+        self.batches.append(texts)
+        if self.gate is not None:
+            self.gate.wait(10)
+        time.sleep(self.seconds)
+        if len(texts) >= self.too_many:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        if any(self.poison in text for text in texts):
+            raise ValueError("a secret that no reply may hold")
+
+
+class Unfolding(Fake):
+    """Also tells batches while they come into being."""
+
+    def unfold(self, items: Sequence[Post], *, label_only: bool = False, spoken: Sequence[int] = ()) -> Iterator[Told]:
+        self.batches.append([post.text for post in items])
+        whole = [self.answer(post, label_only=label_only) for post in items]
+        for row, post in enumerate(items):
+            yield Told(row, self.answer(post, label_only=True), last=label_only)
+        if label_only:
+            return
+        for word in range(40):
+            time.sleep(self.seconds)
+            for row, post in enumerate(items):
+                if word == 2 and self.poison in post.text:
+                    raise ValueError("a secret that no reply may hold")
+                pieces = chain_of(post.text).splitlines(keepends=True)
+                yield Told(row, pieces[word] if row in spoken and word < len(pieces) else "")
+        for row, answer in enumerate(whole):
+            yield Told(row, answer, True, 10, 40)
+
+
+def label_of(text: str) -> str:
+    return LABELS[len(text) % 3]
+
+
+def chain_of(text: str) -> str:
+    lines = {
+        "Text_analysis": f"It says {text}.",
+        "Image_analysis": "A picture.",
+        "Conflict_resolution": "None.",
+        "Final_conclusion": "So be it.",
+        "Prediction": label_of(text),
+    }
+    return "\n".join(f'"{name}": "{value}"' for name, value in lines.items())
