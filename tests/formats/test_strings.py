@@ -81,7 +81,7 @@ def test_one_stage_formats(form: str, ending: str, target: str) -> None:
 
 
 def test_what_is_taught_is_read_back() -> None:
-    assert read_rationale(rationale_target(Reason("It is blue.", "human"))) == "It is blue."
+    assert read_rationale(rationale_target("It is blue.")) == "It is blue."
     assert [flags().read(choice) for choice in answer_choices(flags())] == ["A", "B"]
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mulcot.training.schedule import Schedule
-from mulcot.training.settings import Cosine, Plateau, Training
+from mulcot.training.settings import Cosine, Linear, Plateau, Training
 
 
 def test_plateau_equals_torchs_own_over_random_accuracies() -> None:
@@ -45,3 +45,10 @@ def test_its_state_survives_json() -> None:
     fresh = Schedule(Training(), 10)
     fresh.restore(json.loads(json.dumps(Schedule(Training(), 10).state())))
     assert fresh == Schedule(Training(), 10)
+
+
+def test_linear_falls_evenly_to_nothing() -> None:
+    schedule = Schedule(Training(learning_rate=2.0, schedule=Linear()), 10)
+    assert [schedule.rate(step) for step in range(11)] == pytest.approx([2 - step / 5 for step in range(11)])
+    warm = Schedule(Training(learning_rate=1.0, schedule=Linear(warmup=0.5)), 10)
+    assert max(warm.rate(step) for step in range(10)) == warm.rate(5) == 1.0

@@ -69,9 +69,9 @@ def rationale_source(asked: Asked) -> Parts:
     return (*_asked(asked), SOLUTION)
 
 
-def rationale_target(reason: Reason) -> str:
+def rationale_target(rationale: str) -> str:
     """What the rationale model is to write."""
-    return f"{SOLUTION} {reason.text}"
+    return f"{SOLUTION} {rationale}"
 
 
 def read_rationale(reply: str) -> str:
@@ -100,7 +100,7 @@ def answer_choices(asked: Asked) -> tuple[str, ...]:
 
 
 def read_reply(reply: str, form: AnswerFormat) -> Said:
-    """A reply in the parts of its format; linear, never raises."""
+    """A reply in the parts of its format; never raises."""
     text = one(reply)
     if form == "QCM-RA":
         before, mark, after = text.rpartition(ANSWER)

@@ -1,4 +1,4 @@
-"""The learning rate: at a step for `cosine`, after evaluations for `plateau`. Its state is plain JSON."""
+"""The learning rate: at a step for `cosine` and `linear`, after evaluations for `plateau`. Its state is plain JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from mulcot.records import Json
-from mulcot.training.settings import Cosine, Plateau, Training
+from mulcot.training.settings import Cosine, Linear, Plateau, Training
 
 THRESHOLD = 1e-4
 """An accuracy must be better by this share of the best one to count as better, as in torch's own plateau schedule."""
@@ -28,7 +28,7 @@ class Schedule:
         peak, kind = self.settings.learning_rate, self.settings.schedule
         if isinstance(kind, Plateau):
             return max(peak * self.scale, min(kind.minimum, peak))
-        return peak * _cosine(kind, step, self.total_steps)
+        return peak * _share(kind, step, self.total_steps)
 
     def seen(self, accuracy: float) -> None:
         """Takes note of an evaluation."""
@@ -54,9 +54,11 @@ class Schedule:
         self.best = -math.inf if state["best"] is None else state["best"]
 
 
-def _cosine(kind: Cosine, step: int, total: int) -> float:
+def _share(kind: Cosine | Linear, step: int, total: int) -> float:
     warm = round(kind.warmup * total)
     if step < warm:
         return (step + 1) / (warm + 1)
     done = (step - warm) / max(1, total - warm)
+    if isinstance(kind, Linear):
+        return 1 - min(1.0, done)
     return kind.final + (1 - kind.final) * (1 + math.cos(math.pi * min(1.0, done))) / 2

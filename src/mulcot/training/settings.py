@@ -34,6 +34,15 @@ class Cosine(Settings):
     """Where the rate ends, as a share of its height."""
 
 
+class Linear(Settings):
+    """Rises linearly, then falls linearly to nothing; the schedule published for Multimodal-CoT, without the rise."""
+
+    kind: Literal["linear"] = "linear"
+    """Picks this schedule."""
+    warmup: float = Field(default=0.0, ge=0, lt=1)
+    """Share of all steps in which the rate rises."""
+
+
 class Training(Settings):
     """The training loop. The defaults are the published ones where the method's papers state them."""
 
@@ -49,7 +58,7 @@ class Training(Settings):
     """Of AdamW."""
     clip: float | None = Field(default=None, gt=0)
     """The largest norm of the gradients of one step; null does not clip, as published."""
-    schedule: Plateau | Cosine = Field(default=Plateau(), discriminator="kind")
+    schedule: Plateau | Cosine | Linear = Field(default=Plateau(), discriminator="kind")
     """How the rate changes."""
     evaluate_every: float = Field(default=1.0, gt=0)
     """Epochs between looks at dev accuracy; the best state is kept."""

@@ -1,0 +1,43 @@
+"""Many questions at once: like lengths together, answers in the order of the questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mulcot.features.store import FeatureStore
+from mulcot.fusion.model import FusionModel
+from mulcot.fusion.questions import EncodedQuestion, Question
+from mulcot.fusion.writing import Written
+from mulcot.inference.settings import Decoding
+
+
+class Clerk:
+    """A model with the features of the pictures it is asked about."""
+
+    def __init__(self, model: FusionModel, features: FeatureStore | None, batch_size: int) -> None:
+        self.model = model
+        self.features = features
+        self.batch_size = batch_size
+
+    def write(self, questions: Sequence[Question], decoding: Decoding) -> list[Written]:
+        """One text per question; a sampled one depends on the question's id, not on its neighbours."""
+        encoded = [self.model.encode(question) for question in questions]
+        out: dict[int, Written] = {}
+        for places in self._batches(encoded):
+            batch = self.model.pack([encoded[place] for place in places], self.features)
+            out.update(zip(places, self.model.generate(batch, decoding), strict=True))
+        return [out[place] for place in range(len(questions))]
+
+    def score(self, questions: Sequence[Question], choices: Sequence[Sequence[str]]) -> list[tuple[float, ...]]:
+        """The log-probability of every choice of every question."""
+        encoded = [self.model.encode(question) for question in questions]
+        out: dict[int, tuple[float, ...]] = {}
+        for places in self._batches(encoded):
+            batch = self.model.pack([encoded[place] for place in places], self.features)
+            out.update(zip(places, self.model.score(batch, [choices[place] for place in places]), strict=True))
+        return [out[place] for place in range(len(questions))]
+
+    def _batches(self, encoded: Sequence[EncodedQuestion]) -> Iterator[list[int]]:
+        order = sorted(range(len(encoded)), key=lambda place: len(encoded[place].input_ids))
+        for start in range(0, len(order), self.batch_size):
+            yield order[start : start + self.batch_size]
