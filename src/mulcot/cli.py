@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mulcot import cli_data, cli_export, cli_predict, cli_score, cli_teacher, cli_tiny
+from mulcot import cli_data, cli_export, cli_init, cli_predict, cli_score, cli_teacher, cli_tiny
 from mulcot.errors import Interrupted, MulcotError, printable
 from mulcot.version import __version__
 
@@ -27,6 +27,7 @@ app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_teacher.app, name="teacher")
 app.add_typer(cli_tiny.app, name="tiny")
 app.add_typer(recipe_app, name="recipe")
+app.command()(cli_init.init)
 app.command()(cli_predict.predict)
 app.command()(cli_export.export)
 app.command()(cli_score.score)

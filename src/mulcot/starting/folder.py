@@ -1,0 +1,121 @@
+"""Writing the folder: rows, pictures, a recipe whose comments come from the settings themselves, and a short README.
+
+What stands in a comment of the recipe is the first sentence of the option's own documentation, so it is true as long as
+that is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from textwrap import wrap
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from mulcot.backbones.tiny import Tiny
+from mulcot.datasets.files import Files
+from mulcot.errors import MulcotError, UnknownName
+from mulcot.recipe import Recipe
+from mulcot.records import Json
+from mulcot.settings import Settings
+from mulcot.stages.annotate import AnnotateStage
+from mulcot.stages.assistant import AssistantStage
+from mulcot.stages.evaluate import EvaluateStage
+from mulcot.stages.student import StudentStage
+from mulcot.stages.teacher import TeacherStage
+from mulcot.starting import rows
+from mulcot.teachers.simulated import Simulated
+from mulcot.teaching.pilot import Pilot
+from mulcot.training.settings import Training
+
+TEMPLATES = Path(__file__).parent / "templates"
+WIDTH = 110
+PLAIN = re.compile(r"[A-Za-z0-9_./-]*[A-Za-z_][A-Za-z0-9_./-]*")
+
+STARTS: dict[str, Callable[[Path], Iterator[Json]]] = {
+    "sentiment": rows.sentiment,
+    "aspect_sentiment": rows.aspect_sentiment,
+    "classification": rows.classification,
+    "multiple_choice": rows.multiple_choice,
+}
+"""The rows that each task begins with."""
+
+DESCRIBED: dict[str, type[Settings]] = {
+    "recipe": Recipe,
+    "files": Files,
+    "teacher": TeacherStage,
+    "simulated": Simulated,
+    "pilot": Pilot,
+    "assistant": AssistantStage,
+    "tiny": Tiny,
+    "training": Training,
+    "annotate": AnnotateStage,
+    "student": StudentStage,
+    "evaluate": EvaluateStage,
+}
+"""Whose options the recipe's comments may describe."""
+
+
+def begin(folder: Path, task: str) -> int:
+    """Writes everything, or nothing, into a folder that is new or empty; returns the number of rows."""
+    if task not in STARTS:
+        raise UnknownName("task to begin with", task, STARTS)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        what = "is not empty" if folder.is_dir() else "is not a folder"
+        raise MulcotError(f"{folder} {what}", hint="Name a new folder.")
+    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
+    try:
+        count = _write(part, folder, task)
+        part.chmod(0o755)
+        part.rename(folder)  # an empty folder of that name is replaced
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return count
+
+
+def _write(part: Path, folder: Path, task: str) -> int:
+    count = rows.write_lines(part / "posts.jsonl", STARTS[task](part))
+    if task == "classification":
+        rows.write_lines(part / "chains.jsonl", rows.relation_chains())
+    for name in ("recipe.yaml", "README.md"):
+        text = (
+            _templates()
+            .get_template(name)
+            .render(task=task, labels=rows.RELATIONS, folder=folder, rows=count, published=Training())
+        )
+        (part / name).write_text(text, "utf-8")
+    return count
+
+
+def _templates() -> Environment:
+    made = Environment(  # YAML and Markdown for the user who names the folder: nothing here becomes HTML
+        loader=FileSystemLoader(TEMPLATES), autoescape=False, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    made.filters |= {"about": about, "quoted": quoted, "command": command}
+    return made
+
+
+def about(option: str, indent: int = 0) -> str:
+    """The first sentence of an option's documentation as comment lines: `teacher.pilot`, `training.epochs`."""
+    section, _, name = option.partition(".")
+    described = " ".join((DESCRIBED[section].model_fields[name].description or "").split())
+    first = re.split(r"(?<=[.])\s(?=[A-Z])", described)[0]
+    return ("\n" + " " * indent).join(f"# {line}" for line in wrap(first, WIDTH - indent))
+
+
+def quoted(path: Path, *below: str) -> str:
+    """A path as a recipe's value: quoted where YAML might need it, and never taken for a variable."""
+    text = path.joinpath(*below).as_posix().replace("${", "$${")
+    return text if PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
+def command(path: Path, *below: str) -> str:
+    """A path as a word of a command."""
+    return shlex.quote(str(path.joinpath(*below)))
