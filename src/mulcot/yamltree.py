@@ -170,8 +170,10 @@ def merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     out = dict(base)
     for key, value in over.items():
         old = out.get(key)
-        joined = isinstance(old, dict) and isinstance(value, Mapping) and value
-        out[key] = merge(old, value) if joined else value
+        if isinstance(old, dict) and isinstance(value, Mapping) and value:
+            out[key] = merge(old, value)
+        else:
+            out[key] = value
     return out
 
 
