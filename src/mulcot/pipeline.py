@@ -26,8 +26,10 @@ from mulcot.stages.base import Job, Stage
 
 METHODS: dict[str, tuple[str, ...]] = {
     "mulcot-rd": ("dataset", "teacher", "assistant", "annotate", "student", "evaluate"),
+    "multimodal-cot": ("dataset", "teacher", "features", "rationale", "answer", "evaluate", "report"),
 }
-
+OPTIONAL = {"multimodal-cot": ("teacher", "features", "rationale")}
+"""Stages that a method does without where the recipe does not describe them."""
 
 POLL = 0.2
 """Seconds between two looks of a helping process at the run folder."""
@@ -47,7 +49,7 @@ def run(loaded: Loaded, reporter: Reporter, first: str | None = None, last: str 
     stages = METHODS[loaded.recipe.method]
     helping = int(os.environ.get("RANK", "0")) > 0
     reporter = Reporter.silent() if helping else reporter
-    chosen = between(stages, first, last)
+    chosen = _without_optional(between(stages, first, last), loaded.recipe)
     if last is None:
         chosen = _described(chosen, loaded.recipe, reporter)
     folder = RunFolder(loaded.folder)
@@ -71,6 +73,13 @@ def between(stages: tuple[str, ...], first: str | None, last: str | None) -> tup
     if start >= stop:
         raise MulcotError(f"--from {first} comes after --to {last}", hint=f"The order is: {', '.join(stages)}.")
     return stages[start:stop]
+
+
+def _without_optional(chosen: tuple[str, ...], recipe: Recipe) -> tuple[str, ...]:
+    """The stages without those that the recipe may and does leave out; the first and the last were asked for."""
+    optional = OPTIONAL.get(recipe.method, ())
+    inner = (name for name in chosen[1:-1] if name not in optional or recipe.stage(name) is not None)
+    return (*chosen[:1], *inner, *chosen[1:][-1:])
 
 
 def _described(chosen: tuple[str, ...], recipe: Recipe, reporter: Reporter) -> tuple[str, ...]:
@@ -143,13 +152,18 @@ def _prepare(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Reporte
     numbers = {each: number for number, each in enumerate(METHODS[recipe.method], start=1)}
     job = Job(
         folder=run_folder.stage(numbers[name], name),
-        before={each: run_folder.stage(numbers[each], each) for each in stage.needs},
+        before={each: run_folder.stage(numbers[each], each) for each in _before(stage, recipe)},
         task=recipe.task,
         dataset=recipe.dataset,
         seed=recipe.seed,
         reporter=reporter,
     )
     return stage, job
+
+
+def _before(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
+    """The stages it reads: those it needs, and of those it wants the ones that the recipe describes."""
+    return (*stage.needs, *(name for name in stage.wants if recipe.stage(name) is not None))
 
 
 def _mark(stage: Stage, recipe: Recipe, inputs: Json) -> str:

@@ -41,6 +41,8 @@ class Stage(Settings):
 
     needs: ClassVar[tuple[str, ...]] = ()
     """The stages whose files it reads."""
+    wants: ClassVar[tuple[str, ...]] = ()
+    """The stages whose files it reads where the recipe describes them."""
     keeps: ClassVar[tuple[str, ...]] = ()
     """File patterns that survive a change of settings, such as a ledger of paid replies."""
     bulky: ClassVar[tuple[str, ...]] = ()
