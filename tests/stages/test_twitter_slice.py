@@ -1,4 +1,4 @@
-"""The published recipe on a slice of the real Twitter-2015, with chains that a real 72B teacher wrote, on tiny models."""
+"""The published recipe on a slice of the real Twitter-2015, on tiny models, with chains of a real 72B teacher."""
 
 from __future__ import annotations
 
