@@ -6,6 +6,7 @@ from typing import Any
 
 from mulcot.backbones.base import backbones
 from mulcot.datasets.base import datasets
+from mulcot.extractors.base import extractors
 from mulcot.registry import Registry
 from mulcot.tasks.base import tasks
 from mulcot.teachers.base import teachers
@@ -15,4 +16,5 @@ FAMILIES: dict[str, Registry[Any]] = {
     "datasets": datasets,
     "backbones": backbones,
     "teachers": teachers,
+    "extractors": extractors,
 }

@@ -263,10 +263,11 @@ def _narrow(patches: Array) -> Array:
     wide = np.ascontiguousarray(patches, dtype="<f4")
     if not np.isfinite(wide).all():
         raise DataError("features are not finite")
-    bits = wide.view("<u4")
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
+    bits: Array = wide.view("<u4")
+    nearest: Array = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
+    return nearest
 
 
 def _wide(stored: Array) -> Array:
-    wide: Array = (stored.astype("<u4") << 16).view("<f4")
+    wide: Array = np.left_shift(stored.astype("<u4"), 16).view("<f4")
     return wide

@@ -1,0 +1,1 @@
+"""What extractors compute with; everything here needs torch."""

@@ -1,0 +1,139 @@
+"""Stage `features`: every distinct picture is seen once by a frozen extractor, and what it saw is stored.
+
+features/    features.json, index.jsonl and patches.bin, see docs/features.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import SerializeAsAny
+
+from mulcot.datasets.base import Dataset
+from mulcot.errors import DataError
+from mulcot.extractors.base import Extractor, extractors
+from mulcot.extractors.vit import Vit
+from mulcot.features.published import Published
+from mulcot.features.store import DType, FeatureStore, FeatureWriter, Kind
+from mulcot.plugin import Plugin
+from mulcot.records import Example, ImageRef, Json, read_lines
+from mulcot.rundir import file_hash
+from mulcot.settings import volatile
+from mulcot.stages.base import Job, Stage
+from mulcot.stages.learning import device
+from mulcot.tasks.base import Task
+
+if TYPE_CHECKING:
+    from mulcot.extractors.runtime.loaded import LoadedExtractor
+
+FEATURES = "features"
+
+
+class FeaturesStage(Stage):
+    """What the pictures look like to a frozen model."""
+
+    name: ClassVar[str] = "features"
+    needs: ClassVar[tuple[str, ...]] = ("dataset",)
+
+    extractor: SerializeAsAny[Annotated[Extractor, Plugin(extractors)]] = Vit()
+    """Who looks at the pictures."""
+    dtype: DType = "fp16"
+    """How values are stored; fp32 takes twice the space."""
+    published: Published | None = None
+    """Features that were made elsewhere, instead of an extractor's."""
+    batch_size: int = volatile(16, ge=1)
+    """Pictures at once."""
+    loaders: int = volatile(2, ge=1)
+    """Threads that open pictures while the extractor works."""
+
+    def problems(self, task: Task, dataset: Dataset) -> list[str]:
+        """A missing package, model folder or file."""
+        if self.published is not None:
+            missing = [path for path in self.sources() if not path.is_file()]
+            return [f"there is no file {path}" for path in missing]
+        problems = [] if find_spec("torch") else ["torch is not installed: pip install 'mulcot[train]'"]
+        model: Any = getattr(self.extractor, "model", None)
+        if isinstance(model, str) and model.startswith(("/", ".", "~")) and not Path(model).expanduser().is_dir():
+            problems.append(f"there is no model folder {model}")
+        return problems
+
+    def sources(self) -> tuple[Path, ...]:
+        """The published files."""
+        return () if self.published is None else (self.published.array, self.published.name_map)
+
+    def run(self, job: Job) -> Json:
+        """Extracts what is missing."""
+        examples = list(read_lines(job.before["dataset"] / "examples.jsonl", Example))
+        if self.published is None:
+            self._extract(job, distinct(examples))
+        else:
+            self._import(job, self.published, examples)
+        store = FeatureStore.open(job.folder / FEATURES)
+        return {
+            "pictures": len(store),
+            "patches": sum(entry.patches for entry in store.entries.values()),
+            "width": store.width,
+            "without_picture": sum(not example.images for example in examples),
+        }
+
+    def _extract(self, job: Job, pictures: Mapping[str, ImageRef]) -> None:
+        extractor = self.extractor.load(device())
+        said = {"name": self.extractor.name, **self.extractor.model_dump(mode="json")}
+        kind = Kind(said, extractor.fingerprint(), extractor.width, self.dtype)
+        with FeatureWriter(job.folder / FEATURES, kind) as writer:
+            todo = [ref for key, ref in pictures.items() if key not in writer.done]
+            done = len(pictures) - len(todo)
+            with job.reporter.bar(self.name, total=len(pictures), unit="pictures", done=done) as bar:
+                for refs, prepared in self._prepared(job, extractor, todo):
+                    patches = extractor.extract(prepared)
+                    writer.add(zip((ref.sha256 for ref in refs), patches, strict=True))
+                    bar.advance(len(refs))
+
+    def _prepared(
+        self, job: Job, extractor: LoadedExtractor, refs: Sequence[ImageRef]
+    ) -> Iterator[tuple[Sequence[ImageRef], list[Any]]]:
+        """The pictures, ready, batch by batch; threads open the next batch while one is looked at."""
+        gallery = job.gallery()
+
+        def prepare(ref: ImageRef) -> Any:
+            return extractor.prepare(gallery.open(ref))
+
+        batches = [refs[start : start + self.batch_size] for start in range(0, len(refs), self.batch_size)]
+        with ThreadPoolExecutor(self.loaders, thread_name_prefix="pictures") as pool:
+            ahead = [pool.submit(prepare, ref) for ref in batches[0]] if batches else []
+            for number, batch in enumerate(batches):
+                current = ahead
+                following = batches[number + 1] if number + 1 < len(batches) else ()
+                ahead = [pool.submit(prepare, ref) for ref in following]
+                yield batch, [future.result() for future in current]
+
+    def _import(self, job: Job, published: Published, examples: Sequence[Example]) -> None:
+        """Rows of a published array, each under the picture that its question shows first."""
+        array, rows = published.read()
+        kind = Kind({}, file_hash(published.array), array.shape[2], self.dtype)
+        shown = [example for example in examples if example.images]
+        missing = [example.id for example in shown if example.id not in rows]
+        if missing:
+            message = f"{published.name_map} has no row for {len(missing):,} questions with pictures"
+            raise DataError(f"{message}, such as {missing[0]!r}", hint="Use the map of the same dataset.")
+        with (
+            FeatureWriter(job.folder / FEATURES, kind) as writer,
+            job.reporter.bar(self.name, total=len(shown), unit="questions") as bar,
+        ):
+            for start in range(0, len(shown), self.batch_size):
+                part = shown[start : start + self.batch_size]
+                writer.add(((example.picture or example.images[0]).sha256, array[rows[example.id]]) for example in part)
+                bar.advance(len(part))
+
+
+def distinct(examples: Sequence[Example]) -> dict[str, ImageRef]:
+    """Every picture once, by the hash of its file, in the order of the examples."""
+    found: dict[str, ImageRef] = {}
+    for example in examples:
+        for ref in example.images:
+            found.setdefault(ref.sha256, ref)
+    return found
