@@ -25,10 +25,13 @@ from mulcot.plugin import TAG, Plugin
 from mulcot.registry import Registry
 from mulcot.settings import Settings
 from mulcot.stages.annotate import AnnotateStage
+from mulcot.stages.answer import AnswerStage
 from mulcot.stages.assistant import AssistantStage
 from mulcot.stages.base import Stage
 from mulcot.stages.dataset import DatasetStage
 from mulcot.stages.evaluate import EvaluateStage
+from mulcot.stages.features import FeaturesStage
+from mulcot.stages.rationale import RationaleStage
 from mulcot.stages.student import StudentStage
 from mulcot.stages.teacher import TeacherStage
 from mulcot.tasks.base import Task, tasks
@@ -44,8 +47,9 @@ class Recipe(Settings):
 
     version: Literal[1]
     """The version of the recipe language; 1 is the only one so far."""
-    method: Literal["mulcot-rd"] = "mulcot-rd"
-    """Which stages run: `mulcot-rd` distils teacher, assistant and student."""
+    method: Literal["mulcot-rd", "multimodal-cot"] = "mulcot-rd"
+    """Which stages run: `mulcot-rd` distils teacher, assistant and student; `multimodal-cot` trains two small models,
+    of which the first explains and the second answers."""
     output: Path | None = None
     """The run folder, relative to where the command runs; `runs/<recipe's file name>` where left out."""
     seed: int = Field(default=0, ge=0, lt=2**32)
@@ -62,6 +66,12 @@ class Recipe(Settings):
     """What the assistant adds: chains of its own, and soft labels."""
     student: StudentStage | None = None
     """The small model, and how it learns from both."""
+    features: FeaturesStage | None = None
+    """What the pictures look like to a frozen extractor; left out, multimodal-cot reads texts alone."""
+    rationale: RationaleStage | None = None
+    """The model that explains, and how it learns; left out, one model does everything."""
+    answer: AnswerStage | None = None
+    """The model that answers, and how it learns."""
     evaluate: EvaluateStage | None = None
     """Who is compared on which examples."""
 

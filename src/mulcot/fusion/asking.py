@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 from mulcot.features.store import FeatureStore
+from mulcot.fusion.batch import FusionBatch
 from mulcot.fusion.model import FusionModel
 from mulcot.fusion.questions import EncodedQuestion, Question
 from mulcot.fusion.writing import Written
@@ -24,7 +26,7 @@ class Clerk:
         encoded = [self.model.encode(question) for question in questions]
         out: dict[int, Written] = {}
         for places in self._batches(encoded):
-            batch = self.model.pack([encoded[place] for place in places], self.features)
+            batch = pack_known(self.model, [encoded[place] for place in places], self.features)
             out.update(zip(places, self.model.generate(batch, decoding), strict=True))
         return [out[place] for place in range(len(questions))]
 
@@ -33,7 +35,7 @@ class Clerk:
         encoded = [self.model.encode(question) for question in questions]
         out: dict[int, tuple[float, ...]] = {}
         for places in self._batches(encoded):
-            batch = self.model.pack([encoded[place] for place in places], self.features)
+            batch = pack_known(self.model, [encoded[place] for place in places], self.features)
             out.update(zip(places, self.model.score(batch, [choices[place] for place in places]), strict=True))
         return [out[place] for place in range(len(questions))]
 
@@ -41,3 +43,12 @@ class Clerk:
         order = sorted(range(len(encoded)), key=lambda place: len(encoded[place].input_ids))
         for start in range(0, len(order), self.batch_size):
             yield order[start : start + self.batch_size]
+
+
+def pack_known(model: FusionModel, rows: Sequence[EncodedQuestion], features: FeatureStore | None) -> FusionBatch:
+    """The rows as a batch. Published features know one picture of each question; its others are left out there."""
+    if features is not None and not features.kind.extractor:
+        rows = [
+            dataclasses.replace(row, pictures=tuple(key for key in row.pictures if key in features)) for row in rows
+        ]
+    return model.pack(rows, features)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mulcot.features.store import FeatureStore
+from mulcot.fusion.asking import pack_known
 from mulcot.fusion.batch import FusionBatch
 from mulcot.fusion.model import FusionModel
 from mulcot.fusion.questions import EncodedQuestion, Question
@@ -80,7 +81,7 @@ class FusionLearner:
 
     def pack(self, portion: Sequence[EncodedQuestion]) -> Packed:
         """See `Learner`."""
-        batch = self.model.pack(portion, self.features)
+        batch = pack_known(self.model, portion, self.features)
         return Packed(batch, {"text": batch.target_tokens, "examples": len(portion)})
 
     def learn(

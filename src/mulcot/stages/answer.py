@@ -1,0 +1,174 @@
+"""Stage `answer`: a second fused T5 answers from question, picture and rationale; or one alone does all of it.
+
+model/          the best state by accuracy on dev
+metrics.jsonl   losses and looks at dev
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from mulcot.datasets.base import Dataset
+from mulcot.errors import DataError, StageMissing
+from mulcot.formats.reasons import Authors, find_reasons, load_explained, load_taught
+from mulcot.formats.strings import AnswerFormat, Reason, human_reason
+from mulcot.formats.wording import Wording
+from mulcot.fusion.settings import T5Fusion
+from mulcot.inference.settings import Decoding
+from mulcot.records import Example, Json
+from mulcot.stages.base import Job, Stage
+from mulcot.stages.learning import MODEL, examples_of, part_of, training_examples
+from mulcot.stages.questions import (
+    PUBLISHED,
+    Looking,
+    all_examples,
+    features_of,
+    fusion_problems,
+    keep,
+    load_clerk,
+    open_machine,
+    teach,
+    teacher_chains,
+)
+from mulcot.stages.rationale import EXPLAINED, TAUGHT
+from mulcot.tasks.base import Task
+from mulcot.training.settings import Training
+
+if TYPE_CHECKING:
+    from mulcot.fusion.asking import Clerk
+    from mulcot.training.fusion_judging import AnswerJudge, Examined
+
+NOTHING = Reason("", "none")
+
+
+class AnswerStage(Stage):
+    """The second of the two models."""
+
+    name: ClassVar[str] = "answer"
+    needs: ClassVar[tuple[str, ...]] = ("dataset",)
+    wants: ClassVar[tuple[str, ...]] = ("teacher", "features", "rationale")
+    parallel: ClassVar[bool] = True
+    bulky: ClassVar[tuple[str, ...]] = ("checkpoints", "best")
+
+    format: AnswerFormat = "QCMG-A"
+    """`QCMG-A` reads the rationale that the first model wrote. With one model alone: `QCM-A` answers at once, `QCM-RA`
+    explains first, `QCM-AR` explains afterwards."""
+    captions: bool = False
+    """Make captions part of the context."""
+    rationales: Literal["gold", "own", "cross_fitted"] = "gold"
+    """Which rationales QCMG-A is trained on: those the first model was taught, as published; those it wrote about its
+    own training data; or those that models wrote which had not seen the example (`rationale.folds`), the nearest to
+    what is read in the end."""
+    published_mix: bool = False
+    """Train on lecture and explanation though explanations alone are read in the end, as the published code does."""
+    authors: Authors = "human_first"
+    """Whose rationales `QCM-RA` and `QCM-AR` learn; QCMG-A takes those of the stage rationale."""
+    backbone: T5Fusion = T5Fusion(max_target=64)
+    """Which model learns."""
+    training: Training = PUBLISHED
+    """How long and how fast."""
+    watch: Looking = Looking()
+    """What is looked at meanwhile."""
+    decoding: Decoding = Decoding(max_tokens=64)
+    """How `QCM-RA` and `QCM-AR` are written on dev; the other formats are scored."""
+
+    def problems(self, task: Task, dataset: Dataset) -> list[str]:
+        """See `fusion_problems`, and options that do not go together."""
+        problems = fusion_problems(self.backbone, self.training)
+        if self.published_mix and (self.format != "QCMG-A" or self.rationales != "gold"):
+            problems.append("published_mix is for format QCMG-A with rationales: gold")
+        return problems
+
+    def run(self, job: Job) -> Json:
+        """Trains, or continues, and keeps the best state."""
+        if self.format == "QCMG-A" and "rationale" not in job.before:
+            hint = "Add a section `rationale`, or set answer.format to QCM-A, QCM-RA or QCM-AR."
+            raise StageMissing("answer.format QCMG-A reads the rationales of the stage rationale", hint=hint)
+        features = features_of(job)
+        machine = open_machine(job, self.training, features)
+        train, reasons = training_examples(job), self._reasons(job)
+        if self.format in ("QCM-RA", "QCM-AR"):
+            train = [example for example in train if example.id in reasons]
+        clerk = load_clerk(self.backbone, job, features, self.watch.batch_size)
+        questions = [
+            self._wording.question(job.task, one, reasons.get(one.id, NOTHING).text, taught=True) for one in train
+        ]
+        result, cut = teach(
+            job,
+            clerk,
+            questions,
+            machine=machine,
+            folder=job.folder.path,
+            label=self.name,
+            training=self.training,
+            judge=self._judge(job, clerk, train, reasons),
+        )
+        if machine.rank == 0:
+            keep(job, result.best_folder, job.folder / MODEL, self._told(job))
+        machine.release()
+        sources = Counter(reasons.get(example.id, NOTHING).source for example in train)
+        told = {f"by_{name}": number for name, number in sorted(sources.items())} if reasons else {}
+        accuracy = round(result.best.value, 4)
+        return {"taught": len(train), **told, "best_step": result.best_step, "dev_accuracy": accuracy, **cut}
+
+    @property
+    def _wording(self) -> Wording:
+        return Wording(format=self.format, captions=self.captions)
+
+    def _told(self, job: Job) -> Wording:
+        """The format with the place of the model that writes the rationales."""
+        if self.format != "QCMG-A":
+            return self._wording
+        other = os.path.relpath(job.before["rationale"] / MODEL, job.folder / MODEL)
+        return self._wording.model_copy(update={"rationale_model": other})
+
+    def _reasons(self, job: Job) -> Mapping[str, Reason]:
+        """The rationales of the training examples, by id."""
+        if self.format == "QCM-A":
+            return {}
+        if self.format != "QCMG-A":
+            return find_reasons(training_examples(job), teacher_chains(job), self.authors, lecture=False)
+        before = job.before["rationale"]
+        if self.rationales == "gold":
+            taught = load_taught(before / TAUGHT)
+            return self._mixed(job, taught) if self.published_mix else taught
+        source = "model" if self.rationales == "own" else "cross_fitted"
+        written = load_explained(before / EXPLAINED, source, ("train",))
+        if not written:
+            raise DataError("the stage rationale wrote no cross-fitted rationales", hint="Set rationale.folds to 5.")
+        return {example_id: Reason(row.text, row.source) for example_id, row in written.items()}
+
+    def _mixed(self, job: Job, taught: Mapping[str, Reason]) -> Mapping[str, Reason]:
+        """With the lecture, where a person wrote the rationale."""
+        lectures = {one.id: human_reason(one, lecture=True) for one in all_examples(job)}
+        mixed = {key: lectures.get(key) if reason.source == "human" else None for key, reason in taught.items()}
+        return {key: mixed[key] or reason for key, reason in taught.items()}
+
+    def _judge(self, job: Job, clerk: Clerk, train: Sequence[Example], reasons: Mapping[str, Reason]) -> AnswerJudge:
+        """On dev with the rationales that the first model wrote."""
+        from mulcot.training.fusion_judging import AnswerJudge
+
+        written = {}
+        if self.format == "QCMG-A":
+            written = {k: row.text for k, row in load_explained(job.before["rationale"] / EXPLAINED, "model").items()}
+        dev = part_of(examples_of(job, "dev"), self.watch.dev, job.seed)
+        watched = part_of(train, self.watch.train, job.seed)
+        if not dev and not watched:
+            hint = "Give the dataset a dev split, or set watch.train above 0."
+            raise DataError("answer: nothing tells which state is best", hint=hint)
+        return AnswerJudge(
+            clerk,
+            self._wording,
+            dev=[self._examined(job.task, one, written.get(one.id, "")) for one in dev],
+            train=[self._examined(job.task, one, reasons.get(one.id, NOTHING).text) for one in watched],
+            decoding=self.decoding,
+        )
+
+    def _examined(self, task: Task, example: Example, rationale: str) -> Examined:
+        from mulcot.training.fusion_judging import Examined
+
+        question = self._wording.question(task, example, rationale)
+        return Examined(question, self._wording.asked(task, example), example.label or "")

@@ -1,0 +1,140 @@
+"""What the stages rationale and answer have in common: features, training a fused T5, keeping its best state."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from mulcot.errors import DataError, TrainingError
+from mulcot.features import FeatureStore
+from mulcot.formats.wording import Wording
+from mulcot.fusion.settings import TINY, T5Fusion
+from mulcot.records import Example, Json, Rationale, read_lines
+from mulcot.settings import Settings, volatile
+from mulcot.stages.base import Job
+from mulcot.stages.features import FEATURES
+from mulcot.stages.learning import chains_of, device
+from mulcot.tasks.saved import SavedTask, save_task
+from mulcot.training.settings import Linear, Training
+
+if TYPE_CHECKING:
+    from mulcot.fusion.asking import Clerk
+    from mulcot.fusion.model import FusionModel
+    from mulcot.fusion.questions import Question
+    from mulcot.training.loop import Result, Score
+    from mulcot.training.machine import Machine
+
+PUBLISHED = Training(epochs=20, batch_size=8, micro_batch=8, learning_rate=8e-5, schedule=Linear())
+"""The published settings of the base models."""
+
+
+class Looking(Settings):
+    """What is looked at while a model trains."""
+
+    dev: int | None = Field(default=400, ge=1)
+    """Examples of dev that decide which state is best; null takes all, as published."""
+    train: int = Field(default=200, ge=0)
+    """Examples of the training data whose accuracy is watched beside it; the stage rationale looks at them only where
+    dev has no example."""
+    batch_size: int = volatile(16, ge=1)
+    """Examples at once."""
+
+
+def all_examples(job: Job) -> list[Example]:
+    """Every example of the dataset stage, labelled or not."""
+    return list(read_lines(job.before["dataset"] / "examples.jsonl", Example))
+
+
+def teacher_chains(job: Job) -> list[Rationale]:
+    """The teacher's chains; none where the recipe has no teacher."""
+    return chains_of(job, "teacher") if "teacher" in job.before else []
+
+
+def features_of(job: Job) -> FeatureStore | None:
+    """The features of the pictures; None where the recipe extracts none."""
+    return FeatureStore.open(job.before["features"] / FEATURES) if "features" in job.before else None
+
+
+def open_machine(job: Job, training: Training, features: FeatureStore | None) -> Machine:
+    """Joins the other processes."""
+    from mulcot.training.machine import Machine
+
+    for problem in training.problems():
+        raise TrainingError(problem)
+    # The fusion layers take no part in a step without a picture.
+    sharded = training.sharding == "full"
+    return Machine.start(
+        trackers=training.trackers, folder=job.folder.path, unused=features is not None, sharded=sharded
+    )
+
+
+def teach(
+    job: Job,
+    clerk: Clerk,
+    questions: Sequence[Question],
+    *,
+    machine: Machine,
+    folder: Path,
+    label: str,
+    training: Training,
+    judge: Callable[[Machine], Score],
+) -> tuple[Result, Json]:
+    """Trains, or continues; returns how it ended and how many texts were too long."""
+    from mulcot.training.fusion import FusionLearner, Questions
+    from mulcot.training.loop import Plan, fit
+
+    if not questions:
+        raise DataError(f"{label}: there is nothing to learn from", hint="`mulcot data stats` shows what there is.")
+    source = Questions(clerk.model, questions)
+    folder.mkdir(parents=True, exist_ok=True)
+    result = fit(
+        Plan(
+            label=label,
+            learner=FusionLearner(clerk.model, source, clerk.features),
+            settings=training,
+            folder=folder,
+            seed=job.seed,
+            reporter=job.reporter,
+            machine=machine,
+            evaluate=judge,
+        )
+    )
+    return result, source.cut()
+
+
+def keep(job: Job, best: Path, target: Path, wording: Wording) -> None:
+    """The best state becomes a model folder that says by itself how it is asked."""
+    part = target.with_name(f".{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(best, part)
+    save_task(SavedTask(job.task, job.dataset.text), part)
+    wording.save(part)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+
+
+def load_clerk(source: T5Fusion | Path, job: Job, features: FeatureStore | None, batch_size: int) -> Clerk:
+    """A model to train or to ask, with the features of this run."""
+    from mulcot.fusion.asking import Clerk
+    from mulcot.fusion.model import load_fusion
+
+    model: FusionModel = load_fusion(
+        source, device(), trainable=isinstance(source, T5Fusion), features=features, seed=job.seed
+    )
+    return Clerk(model, features, batch_size)
+
+
+def fusion_problems(backbone: T5Fusion, training: Training) -> list[str]:
+    """A model folder that is not there, settings that do not go together, or a missing package."""
+    problems = training.problems()
+    if find_spec("torch") is None:
+        problems.append("torch is not installed: pip install 'mulcot[train]'")
+    model = backbone.model
+    if model != TINY and model.startswith(("/", ".", "~")) and not Path(model).expanduser().is_dir():
+        problems.append(f"there is no model folder {model}")
+    return problems
