@@ -31,8 +31,8 @@ def test_the_defaults_are_the_published_ones() -> None:
     assert (settings.image_size, settings.dtype, settings.layout) == (280, "bf16", "shared_prefix")
 
 
-def test_attention_and_checkpointing_do_not_make_a_finished_stage_stale() -> None:
-    other = QwenVL(attention="flex", gradient_checkpointing=True)
+def test_attention_checkpointing_and_vision_cache_do_not_make_a_finished_stage_stale() -> None:
+    other = QwenVL(attention="flex", gradient_checkpointing=True, vision_cache=2)
     assert other.fingerprint() == QwenVL().fingerprint()
     assert QwenVL(layout="two_rows").fingerprint() != QwenVL().fingerprint()
 
@@ -58,6 +58,7 @@ def test_the_docs_name_every_option_with_its_default() -> None:
     for name, field in QwenVL.model_fields.items():
         row = re.search(rf"^\| `{name}` \| (.+?) \|", page, re.MULTILINE)
         assert row, name
-        assert name == "lora" or row.group(1) == f"`{field.default}`"
+        shown = "null" if field.default is None else field.default
+        assert name == "lora" or row.group(1) == f"`{shown}`"
     assert f"`lora.dropout` | `{Lora().dropout}`" in page
     assert f"`lora.rank`, `lora.alpha` | `{Lora().rank}`, `{Lora().alpha}`" in page

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,35 @@ def test_a_tracker_that_is_not_installed_is_refused_by_check_and_by_run(tmp_path
     assert found == ["training.trackers: trackio is not installed: pip install trackio"]
     with pytest.raises(TrainingError, match="pip install trackio"):
         go(recipe, option, last="assistant")
+
+
+def test_pictures_seen_once_train_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, posts=FEW)
+    cached = "assistant.backbone.vision_cache=0.5"
+    found = []
+    for _ in range(2):
+        go(recipe, "assistant.training.micro_batch=4", last="assistant")
+        found.append(weights(tmp_path))
+        (tmp_path / "run/3-assistant/stage.json").unlink()
+        shutil.rmtree(tmp_path / "run/3-assistant/checkpoints")
+        go(recipe, "assistant.training.micro_batch=4", cached, last="assistant")
+        found.append(weights(tmp_path))
+        (tmp_path / "run/3-assistant/stage.json").unlink()
+        shutil.rmtree(tmp_path / "run/3-assistant/checkpoints")
+    kept = [path for path in (tmp_path / "run/vision").rglob("*") if path.is_file()]
+    assert len(kept) == FEW["train"] + FEW["dev"]
+    assert len(set(found)) == 1
+
+
+def test_a_vision_cache_for_a_tower_that_learns_is_refused(tmp_path: Path) -> None:
+    loaded = load_recipe(write_recipe(tmp_path, posts=FEW), ["assistant.backbone.vision_cache=1"])
+    stage = loaded.recipe.assistant
+    assert stage is not None
+    assert stage.problems(loaded.recipe.task, loaded.recipe.dataset) == []
+    loaded = load_recipe(
+        tmp_path / "recipe.yaml", ["assistant.backbone.vision_cache=1", "assistant.backbone.trained=both"]
+    )
+    stage = loaded.recipe.assistant
+    assert stage is not None
+    (problem,) = stage.problems(loaded.recipe.task, loaded.recipe.dataset)
+    assert problem.startswith("backbone.vision_cache needs backbone.trained: language")

@@ -58,6 +58,9 @@ class Backbone(Settings):
     """`flex` is FlexAttention, for GPUs only."""
     gradient_checkpointing: bool = volatile(False)
     """Less memory for a quarter more time."""
+    vision_cache: float | None = volatile(None, gt=0)
+    """GiB of disk, in the run's folder `vision`, for what a tower that does not learn sees, so that it looks at each
+    picture once; null keeps nothing. The features are the same bit for bit."""
 
     @abstractmethod
     def load(self, device: str = "cpu", *, adapter: Path | None = None, trainable: bool = True) -> LoadedModel:

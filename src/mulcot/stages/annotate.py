@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from mulcot.backbones.base import load_folder
 from mulcot.errors import TrainingError
 from mulcot.inference.settings import Decoding
 from mulcot.records import Example, Json, Rationale, read_lines
 from mulcot.rundir import atomic, write_text
 from mulcot.settings import fingerprint, volatile
 from mulcot.stages.base import Job, Stage
-from mulcot.stages.learning import MODEL, chains_of, device, training_examples, weights_hash
+from mulcot.stages.learning import MODEL, chains_of, load_model, training_examples, weights_hash
 
 if TYPE_CHECKING:
     from mulcot.training.lessons import Desk, Lesson
@@ -54,7 +53,7 @@ class AnnotateStage(Stage):
         from mulcot.training.guard import memory_advice
         from mulcot.training.lessons import Desk, make_lessons
 
-        desk = Desk(load_folder(job.before["assistant"] / MODEL, device()), job.task, job.gallery())
+        desk = Desk(load_model(job, "assistant"), job.task, job.gallery())
         train, teachers = training_examples(job), chains_of(job, "teacher")
         with memory_advice("annotate", f"Lower annotate.batch_size (now {self.batch_size})."):
             reasons = self._sample(job, desk, train)

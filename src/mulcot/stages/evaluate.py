@@ -25,7 +25,7 @@ from mulcot.records import SPLITS, Example, Json, Prediction, Rationale, read_li
 from mulcot.rundir import write_json
 from mulcot.settings import volatile
 from mulcot.stages.base import Job, Stage
-from mulcot.stages.learning import MODEL, chains_of, device, examples_of, part_of, training_examples
+from mulcot.stages.learning import MODEL, chains_of, device, examples_of, part_of, remembering, training_examples
 from mulcot.tasks.base import Task
 from mulcot.teaching.results import Failure
 
@@ -156,6 +156,7 @@ class EvaluateStage(Stage):
         predictor = Predictor.load(
             folder, device(), temperature=1.0, decoding=self.decoding, batch_size=self.batch_size
         )
+        remembering(job, predictor.model)
         temperature = self._temperature(job, name, predictor) if self.calibrate else None
         if temperature is not None:
             save_temperature(folder, temperature)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from mulcot.backbones.base import load_folder
 from mulcot.errors import DataError, TrainingError
 from mulcot.records import Example, Json, Rationale, read_lines
 from mulcot.rundir import file_hash
@@ -20,6 +21,7 @@ from mulcot.tasks.saved import SavedTask, save_task
 
 if TYPE_CHECKING:
     from mulcot.backbones.base import Backbone
+    from mulcot.backbones.runtime.loaded import LoadedModel
     from mulcot.objectives.joint import Teaching
     from mulcot.objectives.rows import Batch
     from mulcot.objectives.settings import JointObjective
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from mulcot.training.settings import Training
 
 MODEL = "model"
+VISION = "vision"
+"""The folder of a run in which all its stages keep what vision towers saw."""
 SEEN_WHILE_TRAINING = 200
 
 
@@ -88,7 +92,7 @@ def start(job: Job, backbone: Backbone, training: Training) -> tuple[Machine, De
         sharded=training.sharding == "full",
     )
     torch.manual_seed(job.seed)
-    return machine, Desk(backbone.load(device()), job.task, job.gallery())
+    return machine, Desk(remembering(job, backbone.load(device())), job.task, job.gallery())
 
 
 def learn(
@@ -138,6 +142,18 @@ def learn(
     }
 
 
+def load_model(job: Job, stage: str) -> LoadedModel:
+    """The model that an earlier stage trained, to answer with."""
+    return remembering(job, load_folder(job.before[stage] / MODEL, device()))
+
+
+def remembering(job: Job, model: LoadedModel) -> LoadedModel:
+    """The model, which keeps what its vision tower sees in the run's folder where its settings wish it."""
+    if (gib := model.settings.vision_cache) is not None:
+        model.network.remember(job.folder.path.parent / VISION, gib * 2**30)
+    return model
+
+
 def device() -> str:
     """Where models go."""
     import torch
@@ -163,6 +179,8 @@ def weights_hash(folder: Path) -> str:
 def training_problems(backbone: Backbone, training: Training) -> list[str]:
     """Settings that do not go together, and trackers that are not installed."""
     problems = training.problems()
+    if backbone.vision_cache is not None and backbone.trained != "language":
+        problems.append("backbone.vision_cache needs backbone.trained: language, since a tower that learns sees anew")
     if training.sharding == "full" and backbone.trained != "language":
         problems.append("training.sharding: full needs backbone.trained: language, since not every step has a picture")
     return problems

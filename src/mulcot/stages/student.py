@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import SerializeAsAny
 
-from mulcot.backbones.base import Backbone, backbones, load_folder
+from mulcot.backbones.base import Backbone, backbones
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.datasets.base import Dataset
 from mulcot.objectives.settings import DistillationObjective
@@ -23,8 +23,8 @@ from mulcot.stages.learning import (
     MODEL,
     Watching,
     chains_of,
-    device,
     learn,
+    load_model,
     model_problems,
     start,
     training_examples,
@@ -105,5 +105,4 @@ class StudentStage(Stage):
 
         if objective.soft == 0 or self.soft_labels != "online":
             return None
-        assistant = load_folder(job.before["assistant"] / MODEL, device())
-        return resident_teacher(assistant, desk.model, objective.temperature)
+        return resident_teacher(load_model(job, "assistant"), desk.model, objective.temperature)

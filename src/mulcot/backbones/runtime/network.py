@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -17,6 +18,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from mulcot.backbones.runtime import trunk
+from mulcot.backbones.runtime.sight import Memory, see
 
 Attention = Literal["sdpa", "flex"]
 KERNELS = {"sdpa": trunk.NAME, "flex": "flex_attention"}
@@ -29,6 +31,7 @@ class Network(nn.Module):
         super().__init__()
         self.model = model
         self.attention: Attention = attention
+        self.memory: Memory | None = None
         self.train(model.training)
 
     @property
@@ -58,12 +61,14 @@ class Network(nn.Module):
         """
         if isinstance(mask, Tensor) and mask.ndim == 4:
             mask = self._additive(mask)
+        seen = None
+        if pixels_NF is not None and grids_I3 is not None:
+            seen = {"image": see(self.inner.model, pixels_NF, grids_I3, self.memory)}
         out = self.inner.model(
             input_ids=ids_BS,
             position_ids=positions_ABS,
             attention_mask=mask,
-            pixel_values=pixels_NF,
-            image_grid_thw=grids_I3,
+            mm_encoder_outputs=seen,
             past_key_values=cache,
             use_cache=cache is not None,
             trunk=plain,
@@ -75,6 +80,10 @@ class Network(nn.Module):
         """The mask as something to add to the scores, once instead of in every layer; any attention takes it."""
         dtype = self.inner.dtype
         return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
+
+    def remember(self, folder: Path, limit: float) -> None:
+        """Keeps what the vision tower sees in `folder`, up to `limit` bytes. Its weights must stay as they are."""
+        self.memory = Memory(folder, self.inner.model.visual, limit)
 
     @contextmanager
     def answering(self) -> Iterator[None]:
