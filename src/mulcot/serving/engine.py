@@ -246,7 +246,7 @@ class Engine:
         self._release([job for job in group.jobs if job not in unfinished])
         self.monitor.failure(memory=memory)
         if len(group.jobs) == 1:
-            log.error("a request failed: %s at %s", type(error).__name__, _places(error))
+            log.error("a request failed: %s at %s", type(error).__name__, places(error))
             for job in unfinished:
                 job.send(NoMemory() if memory else Problem())
             self._release(unfinished)
@@ -283,7 +283,7 @@ def _is_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
-def _places(error: Exception) -> str:
+def places(error: Exception) -> str:
     """Where it happened, without what was in the variables or the message."""
     return ", ".join(
         f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-3:]

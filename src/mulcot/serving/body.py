@@ -1,0 +1,66 @@
+"""Receiving a request's body: never more than is allowed, never slower than is bearable."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from starlette.types import Message, Receive
+
+from mulcot.serving.problems import Busy, Slow, TooLarge
+
+
+class Budget:
+    """Bytes of all bodies in memory."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+
+
+class Body:
+    """Stands between the server and the application for one request."""
+
+    def __init__(self, receive: Receive, limit: int, seconds: float, budget: Budget | None) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._until = time.monotonic() + seconds
+        self._budget = budget
+        self._complete = False
+        self.size = 0
+
+    def announced(self, size: int) -> None:
+        """Refuses by the header alone, before anything is read."""
+        if size > self._limit:
+            raise TooLarge(self._limit)
+        if self._budget is not None and self._budget.used + size > self._budget.limit:
+            raise Busy(message="too many large requests are being received")
+
+    async def receive(self) -> Message:
+        """The next piece."""
+        if self._complete:
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), max(0, self._until - time.monotonic()))
+        except TimeoutError:
+            raise Slow from None
+        if message["type"] != "http.request":
+            self._complete = True
+            return message
+        self._count(len(message.get("body", b"")))
+        self._complete = not message.get("more_body", False)
+        return message
+
+    def release(self) -> None:
+        """The request is over."""
+        if self._budget is not None:
+            self._budget.used -= self.size
+
+    def _count(self, size: int) -> None:
+        self.size += size
+        if self._budget is not None:
+            self._budget.used += size
+            if self._budget.used > self._budget.limit:
+                raise Busy(message="too many large requests are being received")
+        if self.size > self._limit:
+            raise TooLarge(self._limit)
