@@ -1,0 +1,169 @@
+"""`POST /v1/predict` and `POST /v1/predict/stream`: our own interface."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+
+from mulcot.predicting.posts import Post
+from mulcot.records import Json, Prediction, Rejected
+from mulcot.serving.answers import EXAMPLE, Answer, Answers, answer_of, event, json_response
+from mulcot.serving.jobs import Job, Kind, Told
+from mulcot.serving.posts import PostBody, PredictBody, open_all, read_form, read_json
+from mulcot.serving.problems import Invalid, Problem, Unusable
+from mulcot.serving.service import Service, charge, service_of, unless_left
+
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+BODY: Json = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/PredictBody"},
+                "examples": {
+                    "one": {"value": {"text": "What a lovely day for camping", "image": PICTURE}},
+                    "label_only": {"value": {"text": "What a lovely day for camping", "label_only": True}},
+                    "several": {"value": {"items": [{"text": "first post"}, {"text": "second post"}]}},
+                    "question": {"value": {"text": "Which one is a mammal?", "choices": ["a trout", "a whale"]}},
+                },
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["text"],
+                    "properties": {
+                        "text": {"type": "string"},
+                        "image": {"type": "string", "format": "binary"},
+                        "aspect": {"type": "string"},
+                        "choices": {"type": "array", "items": {"type": "string"}},
+                        "context": {"type": "string"},
+                        "label_only": {"type": "boolean", "default": False},
+                    },
+                }
+            },
+        },
+    }
+}
+STREAM = (
+    'event: probabilities\ndata: {"label":"negative","probabilities":{"positive":0.08,"negative":0.92}}\n\n'
+    'event: chain\ndata: {"text":"\\"Text_analysis\\": \\"The words"}\n\n'
+    'event: done\ndata: {"label":"negative", ...}\n\n'
+)
+
+router = APIRouter(prefix="/v1", tags=["mulcot"])
+
+
+@router.post(
+    "/predict",
+    openapi_extra=BODY,
+    response_model=None,
+    responses={200: {"model": Answer | Answers, "content": {"application/json": {"example": EXAMPLE}}}},
+)
+async def predict(request: Request) -> Response:
+    """The label of a post with its probabilities, and the chain that explains it."""
+    service = service_of(request)
+    body, upload = await _read(request)
+    kind = Kind(label_only=body.label_only)
+    if body.items is not None:
+        return json_response({"items": await unless_left(request, _several(request, body.items, kind))})
+    post = await service.pictures.post(body.posts()[0], upload)
+    ((told, job),) = await unless_left(request, service.ask([post], kind))
+    if isinstance(told.news, Rejected):
+        raise Unusable.of(told.news)
+    return json_response(_answer(service, told, job))
+
+
+@router.post(
+    "/predict/stream",
+    openapi_extra=BODY,
+    response_model=None,
+    responses={200: {"content": {"text/event-stream": {"example": STREAM}}}},
+)
+async def predict_stream(request: Request) -> Response:
+    """The same as server-sent events: `probabilities` at once, `chain` as it is written, `done` with everything."""
+    service = service_of(request)
+    body, upload = await _read(request)
+    if body.items is not None:
+        raise Invalid("a stream is about one post; for several use /v1/predict")
+    post = await service.pictures.post(body.posts()[0], upload)
+    events = _events(service, post, Kind(label_only=body.label_only))
+    # Until something is known, a problem can still become the status of the reply.
+    first = await unless_left(request, anext(events))
+    return StreamingResponse(_rest(first, events), media_type="text/event-stream")
+
+
+async def _read(request: Request) -> tuple[PredictBody, bytes | None]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return await read_form(request)
+    # A foreign page could send any other type without asking first.
+    if kind != "application/json":
+        raise Invalid("send application/json or multipart/form-data", code="content_type")
+    return read_json(PredictBody, await request.body()), None
+
+
+async def _several(request: Request, bodies: list[PostBody], kind: Kind) -> list[Json]:
+    service = service_of(request)
+    most = min(service.serving.limits.items, service.serving.queue)
+    if len(bodies) > most:
+        raise Invalid(f"items: {len(bodies)} posts, allowed {most}", code="too_many_items")
+    charge(request, len(bodies) - 1)
+    posts = await open_all(service.pictures, bodies)
+    asked = iter(await service.ask([post for post in posts if isinstance(post, Post)], kind))
+    answers = []
+    for post in posts:
+        if isinstance(post, Unusable):
+            answers.append(_rejected(post.code, post.message))
+            continue
+        told, job = next(asked)
+        if isinstance(told.news, Rejected):
+            answers.append(_rejected(told.news.reason, told.news.detail))
+        else:
+            answers.append(_answer(service, told, job))
+    return answers
+
+
+async def _events(service: Service, post: Post, kind: Kind) -> AsyncGenerator[bytes]:
+    """Raises only before the first event; what goes wrong later is an event itself."""
+    begun = False
+    try:
+        async with aclosing(service.watch(post, kind)) as watched:
+            async for told, job in watched:
+                if isinstance(told.news, Rejected):
+                    raise Unusable.of(told.news)
+                if isinstance(told.news, str):
+                    yield event("chain", {"text": told.news})
+                elif isinstance(told.news, Prediction):
+                    if not begun:
+                        yield event("probabilities", _label(told.news))
+                    if told.last:
+                        yield event("done", _answer(service, told, job))
+                begun = True
+    except Problem as problem:
+        if not begun:
+            raise
+        yield event("error", problem.body())
+
+
+async def _rest(first: bytes, events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    async with aclosing(events):
+        yield first
+        async for one in events:
+            yield one
+
+
+def _answer(service: Service, told: Told, job: Job) -> Json:
+    assert isinstance(told.news, Prediction)
+    return answer_of(told.news, service.serving.name, job.timings())
+
+
+def _label(prediction: Prediction) -> Mapping[str, Any]:
+    return {"label": prediction.label, "probabilities": dict(prediction.probabilities), "problem": prediction.problem}
+
+
+def _rejected(reason: str, detail: str) -> Json:
+    return {"rejected": {"reason": reason, "detail": detail}}

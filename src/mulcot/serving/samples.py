@@ -1,0 +1,70 @@
+"""Posts that the page offers to try: drawn ones for a model of the synthetic world, or those of a file."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from mulcot.errors import MulcotError
+from mulcot.media import encode_jpeg, open_image
+from mulcot.records import Json
+from mulcot.tasks.base import Task
+from mulcot.world.boards import paint_board
+from mulcot.world.picture import paint, png
+from mulcot.world.posts import make_post
+from mulcot.world.science import make_question
+
+COUNT = 4
+SIZE = 252
+LARGEST = (512, 512)
+KEYS = ("text", "aspect", "context", "choices")
+
+
+def samples(predictor: Any, path: Path | None) -> list[Json]:
+    """A few posts with their pictures as data URLs."""
+    if path is not None:
+        return _of_file(path)
+    settings = getattr(getattr(predictor, "model", None), "settings", None)
+    if getattr(settings, "name", "") != "tiny":
+        return []
+    return [_drawn(predictor.task, number) for number in range(COUNT)]
+
+
+def _drawn(task: Task, number: int) -> Json:
+    if task.name == "multiple_choice":
+        question = make_question(0, "test", number).question
+        picture = png(paint_board(question.board, SIZE)) if question.board else None
+        found: Json = {"text": question.text, "context": question.context, "choices": list(question.choices)}
+    else:
+        post = make_post(0, "test", number, aspects=task.name == "aspect_sentiment")
+        picture, found = png(paint(post.scene, SIZE)), {"text": post.text, "aspect": post.aspect}
+    return {**_known(found), **({"image": _url(picture, "png")} if picture else {})}
+
+
+def _of_file(path: Path) -> list[Json]:
+    """JSON lines with the keys of a request; `image` is a path beside the file."""
+    found = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            assert isinstance(row, dict)
+            assert isinstance(row["text"], str)
+        except (ValueError, KeyError, AssertionError):
+            raise MulcotError(f"{path}:{number} is no post", hint='Write {"text": "...", "image": "file"}.') from None
+        sample = _known(row)
+        if row.get("image"):
+            sample["image"] = _url(encode_jpeg(open_image(path.parent / str(row["image"])), LARGEST), "jpeg")
+        found.append(sample)
+    return found
+
+
+def _known(values: Json) -> Json:
+    return {key: values[key] for key in KEYS if values.get(key)}
+
+
+def _url(picture: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"

@@ -1,0 +1,114 @@
+"""What all routes share: the model behind its queue, and how it is asked on behalf of a request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from fastapi import Request
+
+from mulcot.inference.settings import Decoding
+from mulcot.predicting.posts import Post
+from mulcot.serving.engine import Engine, Room
+from mulcot.serving.jobs import Conversation, Job, Kind, Told
+from mulcot.serving.monitor import Monitor
+from mulcot.serving.posts import Pictures
+from mulcot.serving.problems import Problem
+from mulcot.serving.remote import RemoteImages
+from mulcot.serving.settings import Serving
+from mulcot.serving.work import Answering, Asked
+
+T = TypeVar("T")
+
+
+class ClientLeft(Problem):
+    """Nobody is there to read the reply."""
+
+    status = 499
+    code = "client_left"
+
+
+class Service:
+    """One model, served."""
+
+    def __init__(self, predictor: Asked, serving: Serving) -> None:
+        self.predictor = predictor
+        self.serving = serving
+        self.deadline = serving.deadline
+        self.monitor = Monitor()
+        answering = Answering(predictor)
+        self.converses = answering.converses
+        room = Room(jobs=serving.queue)
+        self.engine = Engine(answering, room=room, batch_size=serving.batch_size, monitor=self.monitor)
+        limits = serving.limits
+        self.pictures = Pictures(limits.images, RemoteImages(serving.image_hosts, limits.images.max_bytes))
+        self.monitor.gauges |= {
+            "mulcot_queue_length": ("Requests that wait.", lambda: self.engine.waiting),
+            "mulcot_ready": ("Whether requests are answered.", lambda: self.engine.alive),
+        }
+
+    @property
+    def decoding(self) -> Decoding:
+        """How chains are written."""
+        return self.predictor.decoding
+
+    async def ask(self, posts: Sequence[Post | Conversation], kind: Kind) -> list[tuple[Told, Job]]:
+        """The whole answers, in order. All are admitted, or none."""
+        jobs = self.engine.admit(posts, kind, self.deadline)
+        try:
+            return [(await self.engine.result(job), job) for job in jobs]
+        finally:
+            for job in jobs:
+                self.engine.leave(job)
+
+    async def watch(self, post: Post | Conversation, kind: Kind) -> AsyncGenerator[tuple[Told, Job]]:
+        """Everything told about one; leaving stops the work."""
+        (job,) = self.engine.admit([post], kind, self.deadline, spoken=True)
+        try:
+            async with aclosing(job.news()) as news:
+                async for told in news:
+                    yield told, job
+        finally:
+            self.engine.leave(job)
+
+    def close(self) -> None:
+        """Finishes what was admitted."""
+        self.engine.stop()
+        self.pictures.close()
+
+
+def service_of(request: Request) -> Service:
+    """The service behind a request."""
+    found: Service = request.app.state.service
+    return found
+
+
+def charge(request: Request, posts: int) -> None:
+    """Counts further posts of a request against the client's rate; the first was counted at the door."""
+    cost: Callable[[int], None] | None = request.scope.get("charge")
+    if cost is not None and posts > 0:
+        cost(posts)
+
+
+async def unless_left(request: Request, work: Awaitable[T]) -> T:
+    """The result of the work, which ends at once when the client has left. The body must have been read."""
+    task: asyncio.Future[T] = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        both: set[asyncio.Future[Any]] = {task, gone}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientLeft
+        return task.result()
+    finally:
+        gone.cancel()
+        task.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while True:
+        message: Any = await request.receive()
+        if message["type"] == "http.disconnect":
+            return
