@@ -34,6 +34,7 @@ LAYERS: list[set[str]] = [
     {"pipeline"},
     {"check", "doctor", "starting"},
     {"serving", "cli_data", "cli_teacher", "cli_tiny", "cli_score", "cli_predict", "cli_init", "cli_export"},
+    {"cli_serve"},
     {"cli"},
     {"__main__", "__init__"},
 ]
