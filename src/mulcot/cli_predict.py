@@ -101,7 +101,7 @@ def _file(
         files, gallery = open_rows(source, images, store)
         rows = ask_rows(files, predictor.cleaning, store)
         answer = lambda items: predictor.predict(items, gallery, **want)  # noqa: E731
-        for _ in tape.run(rows, answer, predictor.batch_size, force=force):
+        for _ in tape.run(rows, answer, predictor.portion, force=force):
             bar.advance(tape.count.rows - bar.done)
             bar.note(rejected=sum(tape.count.rejected.values()))
     counts = tape.count.to_json()

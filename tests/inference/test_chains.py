@@ -6,16 +6,21 @@ import pytest
 import torch
 
 from mulcot.inference import Decoding
-from mulcot.inference.answer import answer
-from mulcot.inference.chains import room_for_chain, stream, write
+from mulcot.inference.answer import answer, answers
+from mulcot.inference.chains import Chain, stream
 from mulcot.inference.labels import score_labels
 from mulcot.inference.prefill import Prefilled, prefill
 
 TOKENS = 24
 
 
-def ready(model, examples, room: int = 200) -> Prefilled:
-    return prefill(model, examples, room)
+def ready(model, examples, tokens: int = 200) -> Prefilled:
+    return prefill(model, examples, tokens)
+
+
+def write(prefilled: Prefilled, decoding: Decoding, keys=None) -> list[Chain]:
+    found = {token.row: token.chain for token in stream(prefilled, decoding, keys) if token.chain is not None}
+    return [found[row] for row in range(len(prefilled.ids))]
 
 
 def plain_greedy(model, encoded, plain_logits) -> tuple[list[int], bool]:
@@ -107,12 +112,11 @@ def test_leaving_a_stream_leaves_the_model_as_it_was(models, examples) -> None:
     model.network.eval()
 
 
-def test_one_prefill_serves_any_branch_in_any_order(models, examples) -> None:
+def test_one_prefill_serves_again_and_again(models, examples) -> None:
     model, decoding = models(), Decoding(max_tokens=8)
     prefilled = ready(model, examples(model))
-    labels, chains = score_labels(prefilled), write(prefilled, decoding)
+    chains = write(prefilled, decoding)
     assert write(prefilled, decoding) == chains
-    torch.testing.assert_close(score_labels(prefilled), labels)
     assert write(ready(model, examples(model)), decoding) == chains
 
 
@@ -139,10 +143,12 @@ def test_an_example_can_have_several_chains(models, examples) -> None:
 def test_answers_hold_labels_and_chain_of_one_prefill(models, examples) -> None:
     model, decoding = models(), Decoding(max_tokens=6)
     batch = examples(model)
-    answers = answer(model, batch, decoding)
+    found = answer(model, batch, decoding)
     prefilled = ready(model, batch)
-    assert [found.chain for found in answers] == write(prefilled, decoding)
-    torch.testing.assert_close(torch.tensor([found.label_logprobs for found in answers]), score_labels(prefilled))
+    assert [one.chain for one in found] == write(prefilled, decoding)
+    logprobs = torch.tensor([one.label_logprobs for one in found])
+    torch.testing.assert_close(logprobs, prefilled.scores_EQ)
+    torch.testing.assert_close(logprobs, score_labels(model, batch), rtol=0, atol=1e-5)
     only_labels = answer(model, [dataclasses.replace(encoded, chain=None) for encoded in batch], decoding)
     assert {found.chain for found in only_labels} == {None}
     with pytest.raises(ValueError, match="same branches"):
@@ -150,12 +156,46 @@ def test_answers_hold_labels_and_chain_of_one_prefill(models, examples) -> None:
 
 
 def test_the_room_is_exactly_enough(models, examples) -> None:
-    model, decoding = models(), Decoding(max_tokens=6)
-    batch = examples(model)
-    room = room_for_chain([encoded.chain for encoded in batch], decoding)
-    assert write(ready(model, batch, room), decoding) == write(ready(model, batch), decoding)
+    model, decoding = models(), Decoding(max_tokens=30)
+    batch = [dataclasses.replace(encoded, label=None) for encoded in examples(model)]
+    assert write(ready(model, batch, 30), decoding) == write(ready(model, batch), decoding)
     with pytest.raises((IndexError, RuntimeError)):
-        write(ready(model, batch, room - decoding.max_tokens - 5), decoding)
+        write(ready(model, batch, 20), decoding)
+
+
+SIZES = (1, 9, 4, 2, 7, 3, 12, 5)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("slots", [1, 2, 3, 5])
+def test_slots_of_ended_chains_are_taken_by_those_who_wait(
+    models, examples, monkeypatch, slots: int, temperature: float
+) -> None:
+    model, decoding = models(), Decoding(max_tokens=TOKENS, temperature=temperature)
+    batch = examples(model, sizes=SIZES)
+    whole = answer(model, batch, decoding)
+    stops = tuple({one.chain.ids[1 + 3 * number] for number, one in enumerate(whole[:6])})
+    monkeypatch.setattr(type(model), "stops", property(lambda self: stops))
+    alone = [answer(model, [encoded], decoding)[0] for encoded in batch]
+    assert len({len(one.chain.ids) for one in alone}) > 3, "the case to be tested: chains of mixed length"
+    for one, expected in zip(answers(model, iter(batch), decoding, slots), alone, strict=True):
+        assert one.chain == expected.chain
+        assert one.label_logprobs == pytest.approx(expected.label_logprobs, abs=1e-4)
+
+
+def test_never_more_examples_are_held_than_there_are_slots(models, examples, monkeypatch) -> None:
+    model, decoding = models(), Decoding(max_tokens=3)
+    batch = examples(model, sizes=SIZES)
+    monkeypatch.setattr(type(model), "stops", property(lambda self: (-1,)))
+    taken = iter(batch)
+    waiting = answers(model, taken, decoding, 3)
+    next(waiting)
+    assert len(list(taken)) == len(batch) - 3
+    widths = []
+    read = Prefilled.read_token
+    monkeypatch.setattr(Prefilled, "read_token", lambda self, *args: widths.append(len(self.ids)) or read(self, *args))
+    assert len(list(answers(model, batch, decoding, 3))) == len(batch)
+    assert max(widths) == 3
 
 
 def test_an_example_without_a_chain_prompt_is_refused(models, examples) -> None:

@@ -5,12 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from mulcot.inference.labels import room_for_labels, score_labels
+from mulcot.inference.labels import score_labels as scores
 from mulcot.inference.prefill import prefill
-
-
-def scores(model, examples) -> torch.Tensor:
-    return score_labels(prefill(model, examples, room_for_labels([encoded.label for encoded in examples])))
 
 
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"])
@@ -18,6 +14,7 @@ def test_scores_equal_whole_passes_over_each_label(models, examples, plain_logit
     model = models(family)
     batch = examples(model)
     found = scores(model, batch)
+    torch.testing.assert_close(prefill(model, batch, 1).scores_EQ, found, rtol=0, atol=1e-4)
     for row, encoded in enumerate(batch):
         for number, choice in enumerate(encoded.label.choices):
             logprobs = plain_logits(model, encoded, [*encoded.label.prompt, *choice]).log_softmax(-1)
@@ -59,4 +56,4 @@ def test_an_example_without_a_label_set_is_refused(models, examples) -> None:
     model = models()
     batch = [dataclasses.replace(encoded, label=None) for encoded in examples(model)]
     with pytest.raises(ValueError, match="label branch"):
-        score_labels(prefill(model, batch, 10))
+        scores(model, batch)

@@ -94,7 +94,7 @@ def test_predictions_are_kept_per_model_and_set_in_order(job: Job) -> None:
 
 
 def test_an_interrupted_stage_is_continued_to_the_same_scores(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = EvaluateStage(**QUICK)
+    stage = EvaluateStage(**{**QUICK, "batch_size": 1})
     stage.run(job)
     whole = (job.folder / "scores.json").read_bytes()
     (job.folder / "scores.json").unlink()
@@ -107,7 +107,7 @@ def test_an_interrupted_stage_is_continued_to_the_same_scores(job: Job, monkeypa
     )
     stage.run(job)
     assert (job.folder / "scores.json").read_bytes() == whole
-    assert asked == [1], "of 5 examples in batches of 4, the last one was cut off"
+    assert asked == [1], "of 5 examples in portions of 4, the last one was cut off"
 
 
 def test_a_missing_picture_is_a_miss_and_does_not_stop_the_others(job: Job) -> None:

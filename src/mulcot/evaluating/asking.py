@@ -46,8 +46,7 @@ def ask_set(
     label = f"evaluate: {contestant.name} on {data.name}"
     with reporter.bar(label, total=len(examples), unit="examples") as bar:
         rows = (Asked(f"{data.name}:{number}", example) for number, example in enumerate(examples, 1))
-        size = predictor.batch_size
-        for done in tape.run(rows, lambda items: predictor.predict(items, gallery, **want), size):
+        for done in tape.run(rows, lambda items: predictor.predict(items, gallery, **want), predictor.portion):
             bar.advance(done - bar.done)
     return read_answers(path)
 

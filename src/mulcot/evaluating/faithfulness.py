@@ -14,8 +14,7 @@ from mulcot.backbones.base import Turn
 from mulcot.encoded import Branch, Encoded
 from mulcot.evaluating.asking import Contestant, EvaluationSet, ask_set, labels_of
 from mulcot.evaluating.scores import ChainTest, Faithfulness, PictureTest
-from mulcot.inference.labels import room_for_labels, score_labels
-from mulcot.inference.prefill import prefill
+from mulcot.inference.labels import score_labels
 from mulcot.predicting.predictor import Predictor
 from mulcot.progress import Reporter
 from mulcot.records import Example, Prediction, Rejected
@@ -114,8 +113,7 @@ class ChainTests:
         for start in range(0, len(examples), size):
             some = examples[start : start + size]
             asked = [self._question(e, part, last) for e, part in zip(some, parts[start : start + size], strict=True)]
-            room = room_for_labels([one.label for one in asked if one.label is not None])
-            scores = score_labels(prefill(self.predictor.model, asked, room)).tolist()
+            scores = score_labels(self.predictor.model, asked).tolist()
             for example, row in zip(some, scores, strict=True):
                 labels = self.predictor.task.labels(example)
                 found.append(max(zip(row, labels, strict=False), key=lambda pair: pair[0])[1])

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 class SlotCache:
@@ -50,3 +51,13 @@ class SlotCache:
         out._keys = [keys[slots] for keys in self._keys]
         out._values = [values[slots] for values in self._values]
         return out
+
+    def join(self, other: SlotCache) -> SlotCache:
+        """A cache with a copy of the slots of both, as wide as the wider one."""
+        out = SlotCache(self.slots + other.slots, max(self.columns, other.columns))
+        out._keys = [out._cat(*pair) for pair in zip(self._keys, other._keys, strict=True)]
+        out._values = [out._cat(*pair) for pair in zip(self._values, other._values, strict=True)]
+        return out
+
+    def _cat(self, *stores: Tensor) -> Tensor:
+        return torch.cat([pad(store, (0, 0, 0, self.columns - store.shape[2])) for store in stores])

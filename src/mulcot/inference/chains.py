@@ -1,35 +1,22 @@
 """Chains, written for many examples at once behind prefixes that have been read.
 
 A chain is text: of the control tokens only those that end it can be chosen, so it never opens a turn or places a
-picture. `stream` yields every token as it comes, for a service that shows them; leaving it early stops the work.
-`write` collects them. Rows that have ended leave the batch once they are half of it.
+picture. Chains end one by one: `Writing` lets others take their slots, and closes the ranks when half are empty.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from mulcot.encoded import Branch
-from mulcot.inference.prefill import Prefilled, follow
+from mulcot.inference.prefill import Prefilled
 from mulcot.inference.sampling import choose, uniform
 from mulcot.inference.settings import Decoding
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One token of one chain."""
-
-    row: int
-    """Index of the example in what was prefilled."""
-    id: int
-    end: bool
-    """The end token: the chain is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,65 +30,110 @@ class Chain:
     """False where it was cut off at `max_tokens`."""
 
 
-def write(prefilled: Prefilled, decoding: Decoding, keys: Sequence[str] | None = None) -> list[Chain]:
-    """One chain per example. `keys` decide the samples, by default the examples' ids."""
-    ids: list[list[int]] = [[] for _ in prefilled.examples]
-    complete = [False] * len(ids)
-    for token in stream(prefilled, decoding, keys):
-        if token.end:
-            complete[token.row] = True
-        else:
-            ids[token.row].append(token.id)
-    text = prefilled.model.text
-    return [Chain(tuple(own), text(own), done) for own, done in zip(ids, complete, strict=True)]
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of one chain."""
+
+    row: int
+    """The number of the chain, in the order in which they joined."""
+    id: int
+    end: bool
+    """The end token: the chain is complete."""
+    chain: Chain | None = None
+    """The whole chain, with its last token."""
+
+
+class Writing:
+    """Chains under way, one token of each at a time. What a chain says does not depend on who else is there."""
+
+    def __init__(self, decoding: Decoding) -> None:
+        self.decoding = decoding
+        self._slots: list[_Slot] = []
+        self._batch: Prefilled | None = None
+        self._chosen_B: Tensor | None = None
+        """Tokens that were chosen and not yet read."""
+        self._begun = 0
+
+    @property
+    def live(self) -> int:
+        """How many chains have not ended."""
+        return sum(not slot.ended for slot in self._slots)
+
+    def join(self, prefilled: Prefilled, keys: Sequence[str] | None = None) -> None:
+        """Begins a chain for everyone who was read; `keys` decide the samples, by default the examples' ids."""
+        self._close_ranks()
+        self._read()
+        # A copy of the record: the caller's own stays where its prompts end.
+        self._batch = dataclasses.replace(prefilled) if self._batch is None else self._batch.join(prefilled)
+        for key in prefilled.ids if keys is None else keys:
+            self._slots.append(_Slot(self._begun, uniform(key, self.decoding)))
+            self._begun += 1
+
+    def step(self) -> list[Token]:
+        """One more token of every chain that has not ended."""
+        if 2 * self.live <= len(self._slots):
+            self._close_ranks()
+        self._read()
+        if self._batch is None:
+            return []
+        uniform_B = torch.stack([slot.number() for slot in self._slots]).to(self._batch.model.device)
+        self._chosen_B = choose(_logits(self._batch), uniform_B, self.decoding)
+        pairs = zip(self._slots, self._chosen_B.tolist(), strict=True)
+        return [self._add(slot, token, self._batch) for slot, token in pairs if not slot.ended]
+
+    def _add(self, slot: _Slot, token: int, batch: Prefilled) -> Token:
+        end = token in batch.model.stops
+        if not end:
+            slot.ids.append(token)
+        slot.ended = end or len(slot.ids) == self.decoding.max_tokens
+        chain = Chain(tuple(slot.ids), batch.model.text(slot.ids), end) if slot.ended else None
+        return Token(slot.row, token, end, chain)
+
+    def _close_ranks(self) -> None:
+        """Those that have ended leave the batch."""
+        live = [place for place, slot in enumerate(self._slots) if not slot.ended]
+        if len(live) == len(self._slots):
+            return
+        self._slots = [self._slots[place] for place in live]
+        if not live or self._batch is None:
+            self._batch = self._chosen_B = None
+            return
+        self._batch = self._batch.select(live)
+        self._chosen_B = None if self._chosen_B is None else self._chosen_B[live]
+
+    def _read(self) -> None:
+        """The network reads what was chosen last."""
+        if self._batch is not None and self._chosen_B is not None:
+            grows = [int(not slot.ended) for slot in self._slots]
+            self._batch.read_token(self._chosen_B, torch.tensor(grows, device=self._chosen_B.device))
+        self._chosen_B = None
+
+
+@dataclass(slots=True)
+class _Slot:
+    row: int
+    uniform_N: Tensor
+    ids: list[int] = field(default_factory=list)
+    ended: bool = False
+
+    def number(self) -> Tensor:
+        """The random number of the next token; of an ended chain any."""
+        return self.uniform_N[min(len(self.ids), len(self.uniform_N) - 1)]
 
 
 def stream(prefilled: Prefilled, decoding: Decoding, keys: Sequence[str] | None = None) -> Iterator[Token]:
-    """All chains token by token."""
-    network, device = prefilled.model.network, prefilled.model.device
-    keys = [example.id for example in prefilled.examples] if keys is None else keys
-    uniform_BN = torch.stack([uniform(key, decoding) for key in keys]).to(device)
-    banned = torch.tensor([i for i in prefilled.model.words.controls if i not in prefilled.model.stops], device=device)
-    rows: list[int] = list(range(len(keys)))
-    """The row of every slot."""
-    ended = [False] * len(rows)
-    prefilled = dataclasses.replace(prefilled)  # the caller's own lengths stay where the prefix ends
-    with network.answering():
-        hidden_BD = _ask(prefilled)
-        for step in range(decoding.max_tokens):
-            token_B = choose(_logits(prefilled, hidden_BD, banned), uniform_BN[rows, step], decoding)
-            ids = token_B.tolist()
-            for slot in (slot for slot, row in enumerate(rows) if not ended[row]):
-                ended[rows[slot]] = ids[slot] in prefilled.model.stops
-                yield Token(rows[slot], ids[slot], ended[rows[slot]])
-            live = [slot for slot, row in enumerate(rows) if not ended[row]]
-            if not live or step + 1 == decoding.max_tokens:
-                return
-            if 2 * len(live) <= len(rows):
-                prefilled, token_B, rows = prefilled.select(live), token_B[live], [rows[slot] for slot in live]
-            hidden_BD = prefilled.read_token(token_B)
-
-
-def room_for_chain(branches: Sequence[Branch], decoding: Decoding) -> int:
-    """How many tokens writing adds to a slot."""
-    return max(len(branch.prompt) for branch in branches) + decoding.max_tokens
+    """All chains token by token as they come, for a service that shows them; leaving early stops the work."""
+    writing = Writing(decoding)
+    with prefilled.model.network.answering():
+        writing.join(prefilled, keys)
+        while tokens := writing.step():
+            yield from tokens
 
 
 @torch.inference_mode()
-def _ask(prefilled: Prefilled) -> Tensor:
-    """Reads every chain prompt behind its prefix; returns the hidden state of each prompt's last token."""
-    branches = [example.chain for example in prefilled.examples if example.chain is not None]
-    if len(branches) < len(prefilled.examples):
-        raise ValueError("a chain can only be written where the example has a chain branch")
-    prompts = [Branch(branch.prompt) for branch in branches]
-    hidden_BSD = prefilled.read(follow(prefilled.examples, prompts, prefilled.model.pad))
-    lengths_B = torch.tensor([len(prompt.prompt) for prompt in prompts], device=hidden_BSD.device)
-    prefilled.advance(lengths_B)
-    return hidden_BSD[torch.arange(len(prompts), device=hidden_BSD.device), lengths_B - 1]
-
-
-@torch.inference_mode()
-def _logits(prefilled: Prefilled, hidden_BD: Tensor, banned: Tensor) -> Tensor:
+def _logits(prefilled: Prefilled) -> Tensor:
     """What can be chosen from; a head may be wider than the vocabulary, and its rest has no meaning."""
-    logits_BV = linear(hidden_BD, prefilled.model.network.head_VD).float()
-    return logits_BV[:, : prefilled.model.words.known].index_fill(-1, banned, float("-inf"))
+    model = prefilled.model
+    banned = [control for control in model.words.controls if control not in model.stops]
+    logits_BV = linear(prefilled.hidden_BD, model.network.head_VD).float()[:, : model.words.known]
+    return logits_BV.index_fill(-1, torch.tensor(banned, device=logits_BV.device), float("-inf"))

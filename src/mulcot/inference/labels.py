@@ -1,42 +1,85 @@
 """The exact probability of every label: all its tokens and the end token, all labels of an example in one pass.
 
-The labels stand side by side behind the label prompt, blind to each other. Scoring only their first tokens would be
-wrong wherever two labels begin alike.
+The labels stand side by side behind the label prompt, blind to each other; what they all begin with is read once.
+Scoring only their first tokens would be wrong wherever two labels begin alike.
 
-Letters: E examples, Q labels of the label set.
+Letters: E examples, Q labels of the label set, B rows, S tokens of a row, T tokens of shared beginnings.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from mulcot.encoded import Branch
-from mulcot.inference.prefill import Prefilled, follow
-from mulcot.objectives.joint import label_scores
+from mulcot.encoded import Branch, Encoded
+from mulcot.objectives.head import token_logprobs
+from mulcot.objectives.joint import hidden_states, label_scores
+from mulcot.objectives.rows import LABEL, Batch, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from mulcot.backbones.runtime.loaded import LoadedModel
 
 SLICE = 512
 """Target tokens whose logits are made at a time."""
 
 
-def score_labels(prefilled: Prefilled) -> Tensor:
+class Labels:
+    """The label branches of some examples, with what all labels of one begin with moved into its prompt."""
+
+    def __init__(self, examples: Sequence[Encoded]) -> None:
+        branches = [_label_branch(example.label) for example in examples]
+        self._begins = [_beginning(branch) for branch in branches]
+        self._prompts = [len(branch.prompt) for branch in branches]
+        self._branches = [
+            Branch(branch.prompt + begin, choices=tuple(choice[len(begin) :] for choice in branch.choices))
+            for branch, begin in zip(branches, self._begins, strict=True)
+        ]
+
+    def folded(self, examples: Sequence[Encoded]) -> list[Encoded]:
+        """The examples with these branches."""
+        pairs = zip(examples, self._branches, strict=True)
+        return [dataclasses.replace(example, label=branch) for example, branch in pairs]
+
+    def score(self, hidden_BSD: Tensor, head_VD: Tensor, batch: Batch) -> Tensor:
+        """The log-probability of every label, as scores_EQ; the label branch is the last thing in each row."""
+        scores_EQ = label_scores(hidden_BSD.flatten(0, 1), head_VD, batch, SLICE)
+        found = [
+            (row, start + place, token)
+            for row, (begin, start) in enumerate(zip(self._begins, self._starts(batch), strict=True))
+            for place, token in enumerate(begin)
+        ]
+        if not found:
+            return scores_EQ
+        row_T, source_T, token_T = torch.tensor(found, device=hidden_BSD.device).unbind(1)
+        logprob_T = token_logprobs(hidden_BSD[row_T, source_T], head_VD, token_T, SLICE)
+        shared_E = logprob_T.new_zeros(len(scores_EQ)).index_add(0, row_T, logprob_T)
+        return scores_EQ + shared_E[:, None]
+
+    def _starts(self, batch: Batch) -> list[int]:
+        """Where each row's label prompt ends."""
+        before = (batch.branch_BS != LABEL).cummin(1).values.sum(1).tolist()
+        return [start + prompt - 1 for start, prompt in zip(before, self._prompts, strict=True)]
+
+
+def score_labels(model: LoadedModel, examples: Sequence[Encoded]) -> Tensor:
     """The log-probability of every label, as scores_EQ; their softmax is the distribution over the label set."""
-    branches = [_label_branch(example.label) for example in prefilled.examples]
-    batch = follow(prefilled.examples, branches, prefilled.model.pad)
-    network = prefilled.model.network
+    labels, network = Labels(examples), model.network
+    alone = [dataclasses.replace(example, chain=None) for example in examples]
+    batch = pack(labels.folded(alone), "shared_prefix", model.pad).to(model.device)
     with network.answering(), torch.inference_mode():
-        hidden_BSD = prefilled.read(batch)
-        return label_scores(hidden_BSD.flatten(0, 1), network.head_VD, batch.to(network.device), SLICE)
+        hidden_ND = hidden_states(network, batch)
+        return labels.score(hidden_ND.view(*batch.ids_BS.shape, -1), network.head_VD, batch)
 
 
-def room_for_labels(branches: Sequence[Branch]) -> int:
-    """How many tokens scoring adds to a slot for a while."""
-    return max(len(branch.prompt) + sum(map(len, branch.choices)) for branch in branches)
+def _beginning(branch: Branch) -> tuple[int, ...]:
+    """What all labels begin with, at most everything but the shortest one's last token."""
+    low, high = min(branch.choices), max(branch.choices)
+    same = next((place for place, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+    return low[: min(same, *(len(choice) - 1 for choice in branch.choices))]
 
 
 def _label_branch(branch: Branch | None) -> Branch:

@@ -9,6 +9,7 @@ The label is scored exactly over the label set, so there always is one; the chai
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -20,8 +21,8 @@ from mulcot.backbones.base import Turn, load_folder
 from mulcot.backbones.runtime.loaded import LoadedModel
 from mulcot.encoded import Encoded
 from mulcot.errors import MediaError, MulcotError
-from mulcot.inference.answer import answer
-from mulcot.inference.chains import Chain, room_for_chain, stream, write
+from mulcot.inference.answer import Answer, answers
+from mulcot.inference.chains import stream
 from mulcot.inference.prefill import prefill
 from mulcot.inference.settings import Decoding
 from mulcot.media import Gallery
@@ -35,18 +36,27 @@ from mulcot.rundir import file_hash
 from mulcot.tasks.base import Purpose
 from mulcot.tasks.saved import SavedTask, load_task
 
+ROUNDS = 4
+"""A file is answered in portions of so many batches: within one, the slots of ended chains are taken by others."""
+
 LONGEST = 8192
 """Tokens of picture and post, the published limit; a longer example is rejected alone instead of filling the memory."""
+
+
+class Wanted(NamedTuple):
+    """Which branches are asked for."""
+
+    chain: bool
+    label: bool
+    written: bool = False
+    """The label is written like a chain, and nothing else: the published way."""
 
 
 class Asked(NamedTuple):
     """An example, ready for the model."""
 
     example: Example
-    chain: Encoded
-    """With the branches that are answered from one cache."""
-    label: Encoded | None = None
-    """The label prompt as a second question of its own, where the label is generated."""
+    encoded: Encoded
 
 
 class Predictor:
@@ -70,6 +80,7 @@ class Predictor:
         self.decoding = decoding
         """How chains are written."""
         self.batch_size = batch_size
+        """Examples at once."""
         self.longest = longest
         self.folder: Path | None = None
         """Where the model lies, if it was loaded."""
@@ -84,6 +95,11 @@ class Predictor:
         predictor = cls(load_folder(folder, chosen), saved, **options)
         predictor.folder = folder
         return predictor
+
+    @property
+    def portion(self) -> int:
+        """How many items to give to `predict` at once, where there are many: the more, the fewer slots stay empty."""
+        return ROUNDS * self.batch_size
 
     def identity(self) -> Json:
         """Everything that decides an answer, as plain JSON."""
@@ -113,21 +129,23 @@ class Predictor:
         """One answer or rejection per item. `gallery` holds the pictures of examples; posts bring their own."""
         if label_only and chain_only:
             raise ValueError("label_only and chain_only exclude each other")
-        want = Wanted(chain=not label_only, label=not chain_only, generate=generate)
-        out: list[Prediction | Rejected] = []
-        for start in range(0, len(items), self.batch_size):
-            out += self._batch(items[start : start + self.batch_size], gallery, want, start)
-        return out
+        if chain_only or not generate:
+            want = Wanted(chain=not label_only, label=not chain_only)
+            return [self._judged(one, want) for one in self._asked(items, gallery, want)]
+        written = Wanted(chain=False, label=False, written=True)
+        named = [self._named(one) for one in self._asked(items, gallery, written)]
+        if label_only:
+            return named
+        chains = self._asked(items, gallery, Wanted(chain=True, label=False))
+        return [self._reasoned(before, one) for before, one in zip(named, chains, strict=True)]
 
     def stream(self, item: Post | Example, gallery: Gallery | None = None) -> Iterator[str]:
         """The chain of one item piece by piece, as it is written; leaving early stops the work."""
-        asked = self._ask(item, gallery, Wanted(chain=True, label=False, generate=False), 0)
+        asked = self._ask(item, gallery, Wanted(chain=True, label=False), 0)
         if isinstance(asked, Rejected):
             raise MulcotError(f"this cannot be asked: {asked.detail}", hint=f"The reason is {asked.reason!r}.")
-        assert asked.chain.chain is not None
-        room = room_for_chain([asked.chain.chain], self.decoding)
         spelling = Spelling(self.model)
-        for token in stream(prefill(self.model, [asked.chain], room), self.decoding):
+        for token in stream(prefill(self.model, [asked.encoded], self.decoding.max_tokens), self.decoding):
             if piece := "" if token.end else spelling.add(token.id):
                 yield piece
         if rest := spelling.rest():
@@ -141,22 +159,34 @@ class Predictor:
         Per item: first the prediction with the label alone, then a piece of the chain for every token (empty but for
         the items `spoken`), so that the caller can do other things between two steps of the model, last the whole.
         """
-        want = Wanted(chain=not label_only, label=True, generate=False)
+        want = Wanted(chain=not label_only, label=True)
         asked = [self._ask(item, None, want, number) for number, item in enumerate(items)]
         yield from (Told(row, one, last=True) for row, one in enumerate(asked) if isinstance(one, Rejected))
-        rows = {row: (one.example, one.chain) for row, one in enumerate(asked) if isinstance(one, Asked)}
+        rows = {row: (one.example, one.encoded) for row, one in enumerate(asked) if isinstance(one, Asked)}
         if rows:
             yield from unfold(self.model, self.task, rows, spoken, self.decoding, self.temperature)
 
-    def _batch(
-        self, items: Sequence[Post | Example], gallery: Gallery | None, want: Wanted, start: int
-    ) -> Iterator[Prediction | Rejected]:
-        """Answers those that can be asked, and puts the rejected ones between them."""
-        asked = [self._ask(item, gallery, want, start + number) for number, item in enumerate(items)]
-        usable = [one for one in asked if isinstance(one, Asked)]
-        answers = iter(self._answer(usable, want) if usable else [])
-        for one in asked:
-            yield one if isinstance(one, Rejected) else next(answers)
+    def _asked(
+        self, items: Sequence[Post | Example], gallery: Gallery | None, want: Wanted
+    ) -> Iterator[tuple[Example, Answer] | Rejected]:
+        """What the model says to every item that can be asked, with the rejected ones between them.
+
+        Pictures are opened when a slot is free for their example.
+        """
+        order: deque[Example | Rejected] = deque()
+
+        def questions() -> Iterator[Encoded]:
+            for number, item in enumerate(items):
+                one = self._ask(item, gallery, want, number)
+                order.append(one.example if isinstance(one, Asked) else one)
+                if isinstance(one, Asked):
+                    yield one.encoded
+
+        for said in answers(self.model, questions(), self.decoding, self.batch_size):
+            while isinstance(one := order.popleft(), Rejected):
+                yield one
+            yield one, said
+        yield from (one for one in order if isinstance(one, Rejected))
 
     def _ask(self, item: Post | Example, gallery: Gallery | None, want: Wanted, number: int) -> Asked | Rejected:
         """The prompts and pictures of one item as tokens and patches."""
@@ -173,60 +203,47 @@ class Predictor:
         except MediaError as error:
             return Rejected(source=source, reason=error.reason, detail=error.message, id=example.id)
         asked = self._encode(example, pictures, want)
-        if len(asked.chain.prefix) > self.longest:
-            detail = f"picture and post are {len(asked.chain.prefix):,} tokens, allowed {self.longest:,}"
+        if len(asked.encoded.prefix) > self.longest:
+            detail = f"picture and post are {len(asked.encoded.prefix):,} tokens, allowed {self.longest:,}"
             return Rejected(source=source, reason="too_long", detail=detail, id=example.id)
         return asked
 
     def _encode(self, example: Example, pictures: Sequence[Image.Image], want: Wanted) -> Asked:
+        ask = self.task.prompt(example, Purpose.LABEL)
+        if want.written:
+            return Asked(example, self.model.encode(example.id, pictures, chain=Turn(prompt=ask)))
         chain = Turn(prompt=self.task.prompt(example, Purpose.CHAIN)) if want.chain else None
-        prompt = self.task.prompt(example, Purpose.LABEL)
-        if want.generate:
-            written = self.model.encode(example.id, pictures, chain=Turn(prompt=prompt)) if want.label else None
-            reasoned = self.model.encode(example.id, pictures, chain=chain) if want.chain else None
-            first = reasoned or written
-            assert first is not None
-            return Asked(example, first, written)
         choices = tuple(self.task.write_label(label) for label in self.task.labels(example))
-        label = Turn(prompt=prompt, choices=choices) if want.label else None
+        label = Turn(prompt=ask, choices=choices) if want.label else None
         return Asked(example, self.model.encode(example.id, pictures, chain=chain, label=label))
 
-    def _answer(self, asked: Sequence[Asked], want: Wanted) -> list[Prediction]:
-        if want.generate:
-            return self._generated(asked, want)
-        found = []
-        for one, said in zip(asked, answer(self.model, [one.chain for one in asked], self.decoding), strict=True):
-            prediction = Prediction(id=one.example.id)
-            if want.label:
-                prediction = scored_label(self.task, one.example, said.label_logprobs, self.temperature)
-            if said.chain is not None:
-                prediction = with_chain(prediction, self.task, one.example, said.chain)
-            found.append(prediction)
-        return found
-
-    def _generated(self, asked: Sequence[Asked], want: Wanted) -> list[Prediction]:
-        """The published protocol: chain and label are two separate generations, each reading everything anew."""
-        found = [Prediction(id=one.example.id) for one in asked]
+    def _judged(self, one: tuple[Example, Answer] | Rejected, want: Wanted) -> Prediction | Rejected:
+        """With the scored label, the chain, or both."""
+        if isinstance(one, Rejected):
+            return one
+        example, said = one
+        prediction = Prediction(id=example.id)
         if want.label:
-            replies = self._write([one.label for one in asked if one.label is not None])
-            found = [generated_label(self.task, a.example, reply) for a, reply in zip(asked, replies, strict=True)]
-        if want.chain:
-            chains = self._write([one.chain for one in asked])
-            triples = zip(found, asked, chains, strict=True)
-            found = [with_chain(prediction, self.task, a.example, chain) for prediction, a, chain in triples]
-        return found
+            prediction = scored_label(self.task, example, said.label_logprobs, self.temperature)
+        return prediction if said.chain is None else with_chain(prediction, self.task, example, said.chain)
 
-    def _write(self, questions: Sequence[Encoded]) -> list[Chain]:
-        room = room_for_chain([one.chain for one in questions if one.chain is not None], self.decoding)
-        return write(prefill(self.model, questions, room), self.decoding)
+    def _named(self, one: tuple[Example, Answer] | Rejected) -> Prediction | Rejected:
+        """With the label that was written."""
+        if isinstance(one, Rejected):
+            return one
+        example, said = one
+        assert said.chain is not None
+        return generated_label(self.task, example, said.chain)
 
-
-class Wanted(NamedTuple):
-    """Which parts of an answer, and how the label is found."""
-
-    chain: bool
-    label: bool
-    generate: bool
+    def _reasoned(self, before: Prediction | Rejected, one: tuple[Example, Answer] | Rejected) -> Prediction | Rejected:
+        """With the chain that was written, besides the label."""
+        if isinstance(before, Rejected):
+            return before
+        if isinstance(one, Rejected):
+            return one
+        example, said = one
+        assert said.chain is not None
+        return with_chain(before, self.task, example, said.chain)
 
 
 def _pictures(item: Post | Example, gallery: Gallery | None) -> list[Image.Image]:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from mulcot.backbones.runtime.loaded import LoadedModel
 from mulcot.encoded import Encoded
-from mulcot.inference.chains import Chain, room_for_chain, stream
-from mulcot.inference.labels import room_for_labels, score_labels
+from mulcot.inference.chains import stream
+from mulcot.inference.labels import score_labels
 from mulcot.inference.prefill import prefill
 from mulcot.inference.settings import Decoding
 from mulcot.predicting.answers import scored_label, with_chain
@@ -66,33 +66,25 @@ def unfold(
     """Labels first, then one item per token, then the whole answers; all items have the same branches."""
     rows, examples = list(asked), [example for example, _ in asked.values()]
     encoded = [one for _, one in asked.values()]
-    chains = [one.chain for one in encoded if one.chain is not None]
-    labels = [one.label for one in encoded if one.label is not None]
-    room = max(room_for_labels(labels), room_for_chain(chains, decoding) if chains else 0)
-    prefilled = prefill(model, encoded, room)
-    scores = score_labels(prefilled).tolist()
+    with_chains = any(one.chain is not None for one in encoded)
+    prefilled = prefill(model, encoded, decoding.max_tokens) if with_chains else None
+    scores = score_labels(model, encoded) if prefilled is None else prefilled.scores_EQ
+    assert scores is not None
     found = [
-        scored_label(task, example, tuple(row[: len(label.choices)]), temperature)
-        for example, label, row in zip(examples, labels, scores, strict=True)
+        scored_label(task, example, tuple(row[: len(task.labels(example))]), temperature)
+        for example, row in zip(examples, scores.tolist(), strict=True)
     ]
     for place, prediction in enumerate(found):
-        yield Told(rows[place], prediction, not chains, len(encoded[place].prefix) if not chains else 0)
-    if not chains:
+        yield Told(rows[place], prediction, prefilled is None, 0 if prefilled else len(encoded[place].prefix))
+    if prefilled is None:
         return
-    ids: list[list[int]] = [[] for _ in rows]
-    complete = [False] * len(rows)
     spelling = {place: Spelling(model) for place, row in enumerate(rows) if row in spoken}
     for token in stream(prefilled, decoding):
-        piece = ""
-        if token.end:
-            complete[token.row] = True
-        else:
-            ids[token.row].append(token.id)
-            piece = spelling[token.row].add(token.id) if token.row in spelling else ""
-        yield Told(rows[token.row], piece)
-    for place, own in enumerate(ids):
+        place, row = token.row, rows[token.row]
+        yield Told(row, spelling[place].add(token.id) if place in spelling and not token.end else "")
+        if token.chain is None:
+            continue
         if place in spelling and (rest := spelling[place].rest()):
-            yield Told(rows[place], rest)
-        chain = Chain(tuple(own), model.text(own), complete[place])
-        whole = with_chain(found[place], task, examples[place], chain)
-        yield Told(rows[place], whole, True, len(encoded[place].prefix), len(own))
+            yield Told(row, rest)
+        whole = with_chain(found[place], task, examples[place], token.chain)
+        yield Told(row, whole, True, len(encoded[place].prefix), len(token.chain.ids))

@@ -8,6 +8,7 @@ soft_labels/       for every lesson of teacher and assistant: its largest logits
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -104,16 +105,17 @@ class AnnotateStage(Stage):
 
     def _write(self, desk: Desk, part: Sequence[tuple[Example, int]], seed: int) -> Iterator[str]:
         """What the assistant writes about some examples."""
-        from mulcot.inference.chains import room_for_chain, write
-        from mulcot.inference.prefill import prefill
+        from mulcot.inference.answer import answers
 
         decoding = self.decoding.model_copy(update={"seed": self.decoding.seed + seed})
-        for start in range(0, len(part), self.batch_size):
-            some = part[start : start + self.batch_size]
-            questions = [desk.question(example, chain=True) for example, _ in some]
-            room = room_for_chain([q.chain for q in questions if q.chain is not None], self.decoding)
-            keys = [f"{example.id}/{number}" for example, number in some]
-            yield from (chain.text for chain in write(prefill(desk.model, questions, room), decoding, keys))
+        # Samples depend on the name of what is asked: each of an example's chains has one of its own.
+        asked = (
+            dataclasses.replace(desk.question(example, chain=True), id=f"{example.id}/{number}")
+            for example, number in part
+        )
+        for said in answers(desk.model, asked, decoding, self.batch_size):
+            assert said.chain is not None
+            yield said.chain.text
 
     def _store(self, job: Job, desk: Desk, lessons: Sequence[Lesson]) -> None:
         """Writes what is missing of soft_labels/."""
