@@ -13,6 +13,7 @@ from mulcot.errors import MissingExtra, MulcotError, printable
 
 if TYPE_CHECKING:
     from mulcot.predicting.predictor import Predictor
+    from mulcot.predicting.two_stage import TwoStagePredictor
     from mulcot.records import Prediction, Rejected
 
 File = Annotated[Path | None, typer.Option(metavar="FILE")]
@@ -68,19 +69,19 @@ def predict(
     _show(found, as_json=as_json)
 
 
-def _load(model: Path, max_tokens: int, batch_size: int) -> Predictor:
+def _load(model: Path, max_tokens: int, batch_size: int) -> Predictor | TwoStagePredictor:
     from importlib.util import find_spec
 
     if find_spec("torch") is None:
         raise MissingExtra("torch", "train")
     from mulcot.inference.settings import Decoding
-    from mulcot.predicting.predictor import Predictor
+    from mulcot.predicting.opening import open_predictor
 
-    return Predictor.load(model, decoding=Decoding(max_tokens=max_tokens), batch_size=batch_size)
+    return open_predictor(model, decoding=Decoding(max_tokens=max_tokens), batch_size=batch_size)
 
 
 def _file(
-    predictor: Predictor,
+    predictor: Predictor | TwoStagePredictor,
     source: Path,
     output: Path,
     images: Path | None,

@@ -150,3 +150,24 @@ def test_any_number_of_choices_has_its_letters(number: int) -> None:
 def test_any_reply_can_be_read(reply: str, form: str) -> None:
     said = read_reply(reply, form)  # type: ignore[arg-type]
     assert flags().read(said.answer) in ("A", "B", None)
+
+
+@pytest.mark.parametrize(
+    ("rationale", "label"),
+    [
+        ("The left one is red. So the right one is blue.", "B"),
+        ("It could be the left one or the right one.", None),
+        ("Blue is a colour.", None),
+        ("", None),
+        ("The answer is (B).", "B"),
+        ("Lots of words. The right one! ", "B"),
+    ],
+)
+def test_what_a_rationale_concludes_stands_in_its_last_sentence(rationale: str, label: str | None) -> None:
+    assert flags().concluded(rationale) == label
+
+
+def test_a_longer_option_is_not_mistaken_for_a_shorter_one() -> None:
+    asked = flags(choices=("2", "12", "a dog", "a dog house"), label="A")
+    assert asked.concluded("So it is 12.") == "B"
+    assert asked.concluded("It is a dog house.") == "D"

@@ -7,6 +7,7 @@ is the question, and the post is its context.
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from mulcot.records import Example
 from mulcot.tasks.base import Purpose, Task
@@ -14,6 +15,8 @@ from mulcot.tasks.letters import LETTERS, letter_alone, read_letter
 from mulcot.tasks.multiple_choice import MultipleChoice
 from mulcot.tasks.published import published_letter
 from mulcot.text import defuse, one_line
+
+_SENTENCE = re.compile(r"[.!?]+(?:\s+|\Z)")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,6 +45,15 @@ class Asked:
         letter = letter or read_letter(reply, self.options, self.letters).label
         return None if letter is None else self.labels[self.letters.index(letter)]
 
+    def concluded(self, rationale: str) -> str | None:
+        """The label that the last sentence of a rationale names; None where it names none, or several."""
+        last = next((part for part in reversed(_SENTENCE.split(rationale)) if part.strip()), "")
+        named = [option for option in self.options if option and _names(last, option)]
+        longest = [one for one in named if not any(one != other and _names(other, one) for other in named)]
+        if len(longest) == 1:
+            return self.labels[self.options.index(longest[0])]
+        return None if longest else self.read(last)
+
     def read_published(self, reply: str) -> str | None:
         """The label by the published rule: `The answer is (X)` exactly once. A letter without an option is kept."""
         letter = published_letter(reply)
@@ -59,6 +71,12 @@ def ask(task: Task, example: Example, *, captions: bool) -> Asked:
         return Asked(clean(example.text), context, tuple(map(clean, example.choices)), task.labels(example))
     prompt, labels = task.prompt(example, Purpose.LABEL), task.labels(example)
     return Asked(one_line(prompt.system), one_line(prompt.post), labels, labels)
+
+
+def _names(sentence: str, option: str) -> bool:
+    """Whether an option stands in a sentence as words of their own."""
+    pattern = rf"(?<!\w){re.escape(option.strip(' .'))}(?!\w)"
+    return re.search(pattern, sentence, re.IGNORECASE) is not None
 
 
 def clean(text: str) -> str:

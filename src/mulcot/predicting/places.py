@@ -7,22 +7,25 @@ from pathlib import Path
 
 from mulcot.backbones.base import BACKBONE_FILE
 from mulcot.errors import MulcotError
+from mulcot.fusion.settings import FUSION_FILE
 from mulcot.rundir import RunFolder, write_json
 
 MODEL = "model"
 CALIBRATION_FILE = "calibration.json"
+MADE_HERE = (BACKBONE_FILE, FUSION_FILE)
+"""One of them lies in every model folder that training wrote."""
 
 
 def find_model(path: Path) -> Path:
     """The model folder; says clearly what the path is where it leads to none."""
     for folder in (path, path / MODEL):
-        if (folder / BACKBONE_FILE).is_file():
+        if is_model(folder):
             return folder
     if not path.is_dir():
         raise MulcotError(f"{path} is not a folder", hint="Give a run folder, a stage folder or a model folder.")
     stages = RunFolder(path).stages()
     for stage in reversed(stages):
-        if (stage / MODEL / BACKBONE_FILE).is_file() and stage.record is not None:
+        if is_model(stage / MODEL) and stage.record is not None:
             return stage / MODEL
     if stages:
         names = ", ".join(stage.path.name for stage in stages)
@@ -36,6 +39,11 @@ def find_model(path: Path) -> Path:
         f"{path} is no model that mulcot trained: it has no {BACKBONE_FILE}",
         hint="Give a run folder, a stage folder such as RUN/5-student, or a model folder such as RUN/5-student/model.",
     )
+
+
+def is_model(folder: Path) -> bool:
+    """Whether training wrote this folder."""
+    return any((folder / name).is_file() for name in MADE_HERE)
 
 
 def save_temperature(folder: Path, temperature: float) -> None:

@@ -1,0 +1,74 @@
+"""Posts and examples as questions whose pictures are known by the names of their features."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from PIL import Image
+
+from mulcot.errors import MediaError
+from mulcot.formats.asked import Asked
+from mulcot.formats.wording import Wording
+from mulcot.media import Gallery
+from mulcot.media.opening import DEFAULT_LIMITS
+from mulcot.predicting.posts import Post
+from mulcot.predicting.seeing import Eyes, picture_key
+from mulcot.records import Example, ImageRef, Rejected
+from mulcot.tasks.saved import SavedTask
+
+
+class Posed(NamedTuple):
+    """An item that can be asked."""
+
+    example: Example
+    asked: Asked
+    pictures: Mapping[str, Image.Image]
+    """Those that have no features yet, by the names under which they will have some."""
+
+
+class Poser:
+    """Poses questions to one model."""
+
+    def __init__(self, saved: SavedTask, wording: Wording, eyes: Eyes) -> None:
+        self.saved = saved
+        self.wording = wording
+        self.eyes = eyes
+
+    def pose(self, item: Post | Example, gallery: Gallery | None, number: int) -> Posed | Rejected:
+        """The item as a question, or why it cannot be asked."""
+        example = item if isinstance(item, Example) else self.saved.cleaning.apply(item.example())
+        source = f"item {number + 1}"
+        if isinstance(example, str):
+            reason, _, detail = example.partition(":")
+            return Rejected(source=source, reason=reason, detail=detail.strip())
+        problem = self.saved.task.problem(example)
+        if problem is not None:
+            return Rejected(source=source, reason=problem[0], detail=problem[1], id=example.id)
+        try:
+            example, pictures = self._pictures(item, example, gallery)
+        except MediaError as error:
+            return Rejected(source=source, reason=error.reason, detail=error.message, id=example.id)
+        return Posed(example, self.wording.asked(self.saved.task, example), pictures)
+
+    def _pictures(
+        self, item: Post | Example, example: Example, gallery: Gallery | None
+    ) -> tuple[Example, dict[str, Image.Image]]:
+        if self.eyes.blind:
+            return dataclasses.replace(example, images=()), {}
+        if isinstance(item, Post):
+            picture = item.picture(DEFAULT_LIMITS)
+            if picture is None:
+                return example, {}
+            key = picture_key(picture)
+            return dataclasses.replace(example, images=(ImageRef(path="picture", sha256=key),)), {key: picture}
+        missing = [image for image in example.images if not self.eyes.knows(image.sha256)]
+        if missing and self.eyes.imported:  # such features know one picture of each question
+            return dataclasses.replace(example, images=tuple(i for i in example.images if i not in missing)), {}
+        if missing and gallery is None:
+            raise MediaError("missing_image", "the example has a picture, but no gallery was given to find it in")
+        opened = {image: gallery.open(image) for image in missing if gallery is not None}
+        keys = {image: image.sha256 or picture_key(picture) for image, picture in opened.items()}
+        named = (dataclasses.replace(image, sha256=keys.get(image, image.sha256)) for image in example.images)
+        return dataclasses.replace(example, images=tuple(named)), {keys[image]: opened[image] for image in opened}

@@ -1,0 +1,260 @@
+"""A trained pair of models that is asked: the first writes a rationale, the second answers with it in view.
+
+    predictor = TwoStagePredictor.load("runs/science")
+    predictor.predict([Post(text="Which flag is blue?", choices=("left", "right"), image="flags.png")])
+
+It answers like `Predictor`: `chain` is the rationale, `chain_label` the answer in which it ends. A model that was
+trained alone (QCM-A, QCM-RA, QCM-AR) is asked in the same way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import torch
+
+from mulcot.errors import MulcotError
+from mulcot.features.store import FeatureStore
+from mulcot.formats.strings import answer_choices, read_rationale, read_reply
+from mulcot.formats.wording import Wording, load_wording
+from mulcot.fusion.asking import Clerk
+from mulcot.fusion.model import FusionModel, load_fusion
+from mulcot.fusion.questions import Question
+from mulcot.inference.settings import Decoding
+from mulcot.media import Gallery
+from mulcot.predicting.answers import softmax
+from mulcot.predicting.places import find_model, load_temperature
+from mulcot.predicting.posing import Posed, Poser
+from mulcot.predicting.posts import Post
+from mulcot.predicting.seeing import Eyes
+from mulcot.records import Example, Json, Prediction, Rejected
+from mulcot.rundir import file_hash
+from mulcot.tasks.saved import SavedTask, load_task
+
+RATIONALE = "Rationale"
+"""The one field of these chains."""
+ANSWER_ROOM = 16
+"""Tokens that an answer alone needs at most."""
+
+
+class Speaker(NamedTuple):
+    """One model and how it is asked."""
+
+    model: FusionModel
+    wording: Wording
+
+
+class Rationale(NamedTuple):
+    """What was written before the answer."""
+
+    text: str
+    complete: bool
+
+
+class TwoStagePredictor:
+    """Answers for posts, questions and examples, always in their order."""
+
+    def __init__(
+        self,
+        answerer: Speaker,
+        explainer: Speaker | None,
+        saved: SavedTask,
+        *,
+        temperature: float = 1.0,
+        decoding: Decoding = Decoding(),  # noqa: B008  (frozen)
+        batch_size: int = 16,
+        features: FeatureStore | None = None,
+    ) -> None:
+        self.answerer = answerer
+        self.explainer = explainer
+        """None where one model does everything."""
+        self.task = saved.task
+        self.cleaning = saved.cleaning
+        self.temperature = temperature
+        self.decoding = decoding
+        """How rationales are written."""
+        self.batch_size = batch_size
+        self.folder: Path | None = None
+        """Where the answering model lies, if it was loaded."""
+        self._eyes = {id(one.model): Eyes(one.model, features) for one in (answerer, explainer) if one is not None}
+        self._poser = Poser(saved, answerer.wording, self._eyes[id(answerer.model)])
+
+    @classmethod
+    def load(cls, path: Path | str, device: str | None = None, **options: Any) -> Self:
+        """The models of a run folder, of the folder of a stage `answer`, or of a model folder in it."""
+        folder = find_model(Path(path))
+        wording, chosen = load_wording(folder), device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if wording.explains:
+            hint = "Give the run folder, or the folder of its stage answer, when that has finished."
+            raise MulcotError(f"{folder} holds the model that explains; it does not answer alone", hint=hint)
+        explainer = None
+        if wording.rationale_model is not None:
+            other = folder / wording.rationale_model
+            if not other.is_dir():
+                hint = "Move the whole run folder; the answer model reads what that model writes."
+                raise MulcotError(f"the rationale model of {folder} is not at {wording.rationale_model}", hint=hint)
+            explainer = Speaker(load_fusion(other, chosen), load_wording(other))
+        answerer = Speaker(load_fusion(folder, chosen), wording)
+        options = {"temperature": load_temperature(folder), **options}
+        predictor = cls(answerer, explainer, load_task(folder), **options)
+        predictor.folder = folder
+        return predictor
+
+    @property
+    def portion(self) -> int:
+        """How many items to give to `predict` at once, where there are many."""
+        return 4 * self.batch_size
+
+    def identity(self) -> Json:
+        """Everything that decides an answer, as plain JSON."""
+        folders = [] if self.folder is None else [self.folder]
+        if self.folder is not None and self.answerer.wording.rationale_model is not None:
+            folders.append(self.folder / self.answerer.wording.rationale_model)
+        speakers = [self.answerer] if self.explainer is None else [self.answerer, self.explainer]
+        return {
+            "weights": [{p.name: file_hash(p) for p in sorted(each.glob("*.safetensors"))} for each in folders],
+            "preprocessing": [each.model.preprocessing() for each in speakers],
+            "formats": [each.wording.model_dump(mode="json", exclude={"rationale_model"}) for each in speakers],
+            "task": self.task.identity(),
+            "cleaning": self.cleaning.identity(),
+            "temperature": self.temperature,
+            "decoding": self.decoding.identity(),
+            "batch_size": self.batch_size,
+        }
+
+    def predict(
+        self,
+        items: Sequence[Post | Example],
+        gallery: Gallery | None = None,
+        *,
+        label_only: bool = False,
+        chain_only: bool = False,
+        generate: bool = False,
+    ) -> list[Prediction | Rejected]:
+        """One answer or rejection per item. With `label_only` the rationale is written as well, but not returned."""
+        if label_only and chain_only:
+            raise ValueError("label_only and chain_only exclude each other")
+        posed = [self._poser.pose(item, gallery, number) for number, item in enumerate(items)]
+        usable = [one for one in posed if isinstance(one, Posed)]
+        answers = iter(self._answer(usable, generate=generate, chain_only=chain_only) if usable else ())
+        found = [one if isinstance(one, Rejected) else next(answers) for one in posed]
+        return [_without_chain(one) if label_only and isinstance(one, Prediction) else one for one in found]
+
+    def stream(self, item: Post | Example, gallery: Gallery | None = None) -> Iterator[str]:
+        """The rationale of one item. It is read before the answer, so it comes in one piece."""
+        (found,) = self.predict([item], gallery, chain_only=True)
+        if isinstance(found, Rejected):
+            raise MulcotError(f"this cannot be asked: {found.detail}", hint=f"The reason is {found.reason!r}.")
+        if found.chain:
+            yield found.chain
+
+    def answer_with(
+        self, examples: Sequence[Example], rationales: Sequence[str], gallery: Gallery
+    ) -> list[Prediction | Rejected]:
+        """The answers after given rationales, such as right ones or none."""
+        posed = [self._poser.pose(example, gallery, number) for number, example in enumerate(examples)]
+        given = [Rationale(text, True) for one, text in zip(posed, rationales, strict=True) if isinstance(one, Posed)]
+        answers = iter(self._scored([one for one in posed if isinstance(one, Posed)], given))
+        return [one if isinstance(one, Rejected) else next(answers) for one in posed]
+
+    def _answer(self, posed: Sequence[Posed], *, generate: bool, chain_only: bool) -> list[Prediction]:
+        if not self.answerer.wording.scored:
+            return self._written(posed)
+        rationales = self._explain(posed)
+        if chain_only:
+            pairs = zip(posed, rationales, strict=True)
+            return [_with_rationale(Prediction(id=one.example.id), one, rationale) for one, rationale in pairs]
+        return self._generated(posed, rationales) if generate else self._scored(posed, rationales)
+
+    def _explain(self, posed: Sequence[Posed]) -> list[Rationale | None]:
+        if self.explainer is None:
+            return [None] * len(posed)
+        model, wording = self.explainer
+        questions = [wording.question(self.task, one.example) for one in posed]
+        written = self._clerk(model, posed).write(questions, self.decoding)
+        return [Rationale(read_rationale(one.text), one.complete) for one in written]
+
+    def _scored(self, posed: Sequence[Posed], rationales: Sequence[Rationale | None]) -> list[Prediction]:
+        model = self.answerer.model
+        questions = self._questions(posed, rationales)
+        scores = self._clerk(model, posed).score(questions, [answer_choices(one.asked) for one in posed])
+        rows = zip(posed, rationales, scores, strict=True)
+        return [_with_rationale(self._judged(one, logprobs), one, rationale) for one, rationale, logprobs in rows]
+
+    def _judged(self, one: Posed, logprobs: Sequence[float]) -> Prediction:
+        shares = softmax(logprobs, self.temperature)
+        if shares is None:
+            return Prediction(id=one.example.id, problem="not_finite")
+        labels = one.asked.labels
+        best = max(range(len(labels)), key=lambda place: logprobs[place])
+        return Prediction(
+            id=one.example.id,
+            label=labels[best],
+            probabilities=dict(zip(labels, shares, strict=True)),
+            logprobs=dict(zip(labels, logprobs, strict=True)),
+        )
+
+    def _generated(self, posed: Sequence[Posed], rationales: Sequence[Rationale | None]) -> list[Prediction]:
+        """The answer written instead of scored, as published; it may name none."""
+        model = self.answerer.model
+        questions = self._questions(posed, rationales)
+        replies = self._clerk(model, posed).write(questions, Decoding(max_tokens=ANSWER_ROOM))
+        rows = zip(posed, rationales, replies, strict=True)
+        return [_with_rationale(_read(one, reply.text, reply.text), one, rationale) for one, rationale, reply in rows]
+
+    def _questions(self, posed: Sequence[Posed], rationales: Sequence[Rationale | None]) -> list[Question]:
+        wording = self.answerer.wording
+        pairs = zip(posed, rationales, strict=True)
+        return [
+            wording.question(self.task, one.example, rationale.text if rationale else "") for one, rationale in pairs
+        ]
+
+    def _written(self, posed: Sequence[Posed]) -> list[Prediction]:
+        """Rationale and answer from one writing."""
+        model, wording = self.answerer
+        questions = [wording.question(self.task, one.example) for one in posed]
+        found = []
+        for one, reply in zip(posed, self._clerk(model, posed).write(questions, self.decoding), strict=True):
+            said = read_reply(reply.text, wording.format)  # type: ignore[arg-type]
+            rationale = None if said.rationale is None else Rationale(said.rationale, reply.complete)
+            found.append(_with_rationale(_read(one, said.answer, reply.text), one, rationale))
+        return found
+
+    def _clerk(self, model: FusionModel, posed: Sequence[Posed]) -> Clerk:
+        pictures = {key: picture for one in posed for key, picture in one.pictures.items()}
+        return Clerk(model, self._eyes[id(model)].see(pictures), self.batch_size)
+
+
+def _read(one: Posed, answer: str, reply: str) -> Prediction:
+    label = one.asked.read(answer)
+    return Prediction(
+        id=one.example.id,
+        label=label,
+        reply=reply,
+        published_label=one.asked.read_published(reply),
+        problem="" if label is not None else "no_prediction" if answer else "empty",
+    )
+
+
+def _with_rationale(prediction: Prediction, one: Posed, rationale: Rationale | None) -> Prediction:
+    """The prediction with its rationale, and whether both say the same."""
+    if rationale is None:
+        return prediction
+    named = one.asked.concluded(rationale.text)
+    both = prediction.label is not None and named is not None
+    return dataclasses.replace(
+        prediction,
+        chain=rationale.text,
+        fields={RATIONALE: rationale.text} if rationale.text else {},
+        chain_label=named,
+        chain_problem="" if named is not None else "no_prediction" if rationale.text else "empty",
+        cut=not rationale.complete,
+        agrees=prediction.label == named if both else None,
+    )
+
+
+def _without_chain(found: Prediction) -> Prediction:
+    return dataclasses.replace(found, chain=None, fields={}, chain_label=None, chain_problem="", cut=False, agrees=None)
