@@ -45,15 +45,15 @@ class UploadRefused(MulcotError):
 class ArchiveLimits(Settings):
     """Archives beyond these limits are refused before anything in them is decompressed."""
 
-    max_archive_bytes: int = Field(default=1_000_000_000, ge=1)
+    max_archive_bytes: int = Field(default=300_000_000, ge=1)
     """The largest zip, in bytes."""
     max_entries: int = Field(default=20_000, ge=1)
     """The most files in it."""
-    max_unpacked_bytes: int = Field(default=4_000_000_000, ge=1)
+    max_unpacked_bytes: int = Field(default=2_000_000_000, ge=1)
     """What all its files may amount to when unpacked."""
     max_ratio: int = Field(default=200, ge=1)
     """How much larger than packed one file may be; pictures hardly shrink."""
-    max_picture_bytes: int = Field(default=50_000_000, ge=1)
+    max_picture_bytes: int = Field(default=15_000_000, ge=1)
     """The largest picture, in bytes."""
 
 
@@ -63,7 +63,7 @@ class Pictures:
     def __init__(self, file: IO[bytes], limits: ArchiveLimits = ArchiveLimits()) -> None:  # noqa: B008  (frozen)
         self._limits = limits
         try:
-            self._archive = zipfile.ZipFile(_Cautious(file, limits))  # type: ignore[arg-type]  # what it uses of a file
+            self._archive = zipfile.ZipFile(_Cautious(file, limits))
             entries = self._archive.infolist()
         except BROKEN as error:
             raise UploadRefused("the archive of pictures is not a zip file, or is damaged", hint=REPACK) from error

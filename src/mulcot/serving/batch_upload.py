@@ -129,8 +129,8 @@ def _row(number: int, raw: Raw | Rejected, mapper: Mapper, limits: UploadLimits)
         caption=example.caption,
         id=example.id,
     )
-    picture = example.picture
-    return UploadRow(number=number, id=example.id or None, post=post, picture=picture and picture.path)
+    picture = example.images[0].path if example.images else None
+    return UploadRow(number=number, id=example.id or None, post=post, picture=picture)
 
 
 def _rejected(number: int, source: str, reason: str, detail: str, name: str = "") -> UploadRow:

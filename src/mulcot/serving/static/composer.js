@@ -1,0 +1,63 @@
+// The form for one post: what the task needs is shown, checked and put into a question.
+
+import { get, say } from "./dom.js";
+import { fileOf, Picture } from "./picture.js";
+
+export class Composer {
+  constructor(send) {
+    this.form = get("ask");
+    this.picture = new Picture((sentence) => this.complain(sentence));
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      send();
+    });
+    this.form.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.form.requestSubmit();
+    });
+  }
+
+  /** Shows the fields of this task. */
+  fit(task, limits) {
+    for (const name of ["aspect", "choices", "context"]) get(`${name}-field`).hidden = !task.needs[name];
+    get("aspect").required = task.needs.aspect;
+    get("choices").required = task.needs.choices;
+    if (task.needs.choices) {
+      get("text-label").textContent = "Question";
+      get("ask-title").textContent = "The question";
+    }
+    this.task = task;
+    this.picture.most = limits.picture;
+  }
+
+  complain(sentence) {
+    say(get("ask-problem"), sentence);
+  }
+
+  /** As the service takes it. */
+  async question() {
+    const value = (name) => (this.task.needs[name] ? get(name).value.trim() : "");
+    return {
+      text: get("text").value,
+      image: await this.picture.dataUrl(),
+      aspect: value("aspect") || undefined,
+      choices: value("choices") ? value("choices").split("\n").map((line) => line.trim()).filter(Boolean) : undefined,
+      context: value("context") || undefined,
+      label_only: get("label-only").checked,
+    };
+  }
+
+  fill(example) {
+    this.complain("");
+    get("text").value = example.text;
+    get("aspect").value = example.aspect || "";
+    get("choices").value = (example.choices || []).join("\n");
+    get("context").value = example.context || "";
+    if (example.image) this.picture.show(fileOf(example.image, "example.jpg"));
+    else this.picture.clear();
+  }
+
+  working(busy) {
+    get("send").disabled = busy;
+    get("stop").hidden = !busy;
+  }
+}
