@@ -63,7 +63,10 @@ def test_posts_without_a_picture_are_learned_from(tmp_path: Path) -> None:
 
 def test_without_anything_to_choose_by_or_to_learn_from_it_says_so(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, posts={**FEW, "dev": 0})
-    (tmp_path / "chains.json").write_text(json.dumps([{"text": "of another dataset", "cot": chain("positive")}]))
+    rows = json.loads((tmp_path / "chains.json").read_text("utf-8"))
+    for row in rows:  # all wrong, so that none is accepted
+        row["cot"] = chain("negative" if row["cot"]["Prediction"] == "positive" else "positive")
+    (tmp_path / "chains.json").write_text(json.dumps(rows), "utf-8")
     with pytest.raises(DataError, match="nothing tells which state is best"):
         go(recipe, "assistant.watch.train=0", last="assistant")
     with pytest.raises(DataError, match="nothing to learn from"):

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import random
 import shutil
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny
 
-from mulcot.backbones.base import load_folder
+from mulcot.backbones.base import Backbone, backbones, load_folder
+from mulcot.datasets.base import Dataset
 from mulcot.errors import DataError, TrainingError
+from mulcot.objectives.settings import JointObjective
+from mulcot.plugin import Plugin
 from mulcot.records import Example, Json, Rationale, read_lines
 from mulcot.rundir import file_hash
 from mulcot.settings import Settings, fingerprint, volatile
-from mulcot.stages.base import Job
+from mulcot.stages.base import Job, Stage
+from mulcot.tasks.base import Task
 from mulcot.tasks.saved import SavedTask, save_task
+from mulcot.training.settings import Training
 
 if TYPE_CHECKING:
-    from mulcot.backbones.base import Backbone
     from mulcot.backbones.runtime.loaded import LoadedModel
     from mulcot.objectives.joint import Teaching
     from mulcot.objectives.rows import Batch
-    from mulcot.objectives.settings import JointObjective
     from mulcot.training.lessons import Desk, Lessons
-    from mulcot.training.loop import Result
+    from mulcot.training.loop import Plan, Result
     from mulcot.training.machine import Machine
-    from mulcot.training.settings import Training
 
 MODEL = "model"
 VISION = "vision"
@@ -47,6 +51,101 @@ class Watching(Settings):
     """Decides between states of equal accuracy. Published: weighted F1 on MVSA, macro F1 on Twitter."""
     batch_size: int = volatile(16, ge=1)
     """Examples that are scored at once."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a model learns, and who else teaches it."""
+
+    source: Lessons
+    objective: JointObjective
+    teach: Callable[[Batch], Teaching] | None = None
+    """A model in memory, instead of stored soft labels."""
+
+
+class LearningStage(Stage):
+    """A stage in which a model learns chain and label together; assistant and student differ in their course."""
+
+    parallel: ClassVar[bool] = True
+    bulky: ClassVar[tuple[str, ...]] = ("checkpoints", "best")
+
+    backbone: SerializeAsAny[Annotated[Backbone, Plugin(backbones)]]
+    """Which model learns."""
+    objective: JointObjective = JointObjective()
+    """How chain and label are weighed."""
+    training: Training = Training()
+    """How long and how fast."""
+    watch: Watching = Watching()
+    """What is looked at meanwhile."""
+
+    @abstractmethod
+    def course(self, job: Job, desk: Desk) -> Course:
+        """What is learned; `desk` holds the model."""
+
+    def problems(self, task: Task, dataset: Dataset) -> list[str]:
+        """See `model_problems`."""
+        return model_problems(self.backbone, self.training)
+
+    def run(self, job: Job) -> Json:
+        """Trains, or continues, and keeps the best state as the stage's model."""
+        import torch
+
+        from mulcot.training.lessons import Desk
+        from mulcot.training.loop import fit
+
+        machine = self._machine(job)
+        torch.manual_seed(job.seed)  # for new weights
+        desk = Desk(remembering(job, self.backbone.load(device())), job.task, job.gallery())
+        course = self.course(job, desk)
+        if not len(course.source):
+            raise DataError("there is nothing to learn from: no chain, and label-only examples are left out")
+        result = fit(self._plan(job, machine, desk, course))
+        if machine.rank == 0:
+            _keep_model(job, result)
+        machine.release()
+        return {
+            "lessons": len(course.source),
+            "steps": result.steps,
+            "best_step": result.best_step,
+            "dev_accuracy": round(result.best.value, 4),
+            "stopped_early": result.stopped_early,
+        }
+
+    def _machine(self, job: Job) -> Machine:
+        """Joins the other processes; before a model is loaded, so that each takes its own device."""
+        from mulcot.training.machine import Machine
+
+        for problem in training_problems(self.backbone, self.training):
+            raise TrainingError(problem)
+        return Machine.start(
+            trackers=self.training.trackers,
+            folder=job.folder.path,
+            unused=self.backbone.trained != "language",
+            sharded=self.training.sharding == "full",
+        )
+
+    def _plan(self, job: Job, machine: Machine, desk: Desk, course: Course) -> Plan:
+        from mulcot.training.judging import Judge
+        from mulcot.training.learner import JointLearner
+        from mulcot.training.loop import Plan
+
+        dev = part_of(examples_of(job, "dev"), self.watch.dev, job.seed)
+        train = part_of(training_examples(job), self.watch.train, job.seed)
+        if not dev and not train:
+            hint = "Give the dataset a dev split, or set watch.train above 0."
+            raise DataError(
+                "no labelled dev example, and watch.train is 0: nothing tells which state is best", hint=hint
+            )
+        return Plan(
+            label=self.name,
+            learner=JointLearner(desk.model, course.source, course.objective, course.teach),
+            settings=self.training,
+            folder=job.folder.path,
+            seed=job.seed,
+            reporter=job.reporter,
+            machine=machine,
+            evaluate=Judge(desk, dev, train, tie=self.watch.tie, batch_size=self.watch.batch_size),
+        )
 
 
 def examples_of(job: Job, split: str) -> list[Example]:
@@ -74,72 +173,6 @@ def part_of(examples: Sequence[Example], number: int | None, seed: int) -> list[
         return list(examples)
     chosen = set(random.Random(f"part/{seed}").sample(range(len(examples)), number))
     return [example for index, example in enumerate(examples) if index in chosen]
-
-
-def start(job: Job, backbone: Backbone, training: Training) -> tuple[Machine, Desk]:
-    """Joins the other processes, then loads the model, so that each takes its own device; new weights are seeded."""
-    import torch
-
-    from mulcot.training.lessons import Desk
-    from mulcot.training.machine import Machine
-
-    for problem in training_problems(backbone, training):
-        raise TrainingError(problem)
-    machine = Machine.start(
-        trackers=training.trackers,
-        folder=job.folder.path,
-        unused=backbone.trained != "language",
-        sharded=training.sharding == "full",
-    )
-    torch.manual_seed(job.seed)
-    return machine, Desk(remembering(job, backbone.load(device())), job.task, job.gallery())
-
-
-def learn(
-    job: Job,
-    machine: Machine,
-    source: Lessons,
-    *,
-    label: str,
-    objective: JointObjective,
-    training: Training,
-    watch: Watching,
-    teach: Callable[[Batch], Teaching] | None = None,
-) -> Json:
-    """Trains, or continues, keeps the best state as the stage's model, and returns what is worth a line."""
-    from mulcot.training.judging import Judge
-    from mulcot.training.learner import JointLearner
-    from mulcot.training.loop import Plan, fit
-
-    desk = source.desk
-    dev = part_of(examples_of(job, "dev"), watch.dev, job.seed)
-    train = part_of(training_examples(job), watch.train, job.seed)
-    if not len(source):
-        raise DataError("there is nothing to learn from: no chain, and label-only examples are left out")
-    if not dev and not train:
-        hint = "Give the dataset a dev split, or set watch.train above 0."
-        raise DataError("no labelled dev example, and watch.train is 0: nothing tells which state is best", hint=hint)
-    plan = Plan(
-        label=label,
-        learner=JointLearner(desk.model, source, objective, teach),
-        settings=training,
-        folder=job.folder.path,
-        seed=job.seed,
-        reporter=job.reporter,
-        machine=machine,
-        evaluate=Judge(desk, dev, train, tie=watch.tie, batch_size=watch.batch_size),
-    )
-    result = fit(plan)
-    if machine.rank == 0:
-        _keep_model(job, result)
-    machine.release()
-    return {
-        "lessons": len(source),
-        "steps": result.steps,
-        "best_step": result.best_step,
-        "dev_accuracy": round(result.best.value, 4),
-        "stopped_early": result.stopped_early,
-    }
 
 
 def load_model(job: Job, stage: str) -> LoadedModel:

@@ -14,24 +14,10 @@ from pydantic import SerializeAsAny
 
 from mulcot.backbones.base import Backbone, backbones
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.datasets.base import Dataset
 from mulcot.objectives.settings import DistillationObjective
 from mulcot.plugin import Plugin
-from mulcot.records import Json
-from mulcot.stages.base import Job, Stage
-from mulcot.stages.learning import (
-    MODEL,
-    Watching,
-    chains_of,
-    learn,
-    load_model,
-    model_problems,
-    start,
-    training_examples,
-    weights_hash,
-)
-from mulcot.tasks.base import Task
-from mulcot.training.settings import Training
+from mulcot.stages.base import Job
+from mulcot.stages.learning import MODEL, Course, LearningStage, chains_of, load_model, training_examples, weights_hash
 
 if TYPE_CHECKING:
     from mulcot.objectives.joint import Teaching
@@ -41,52 +27,32 @@ if TYPE_CHECKING:
 PUBLISHED = QwenVL(model="Qwen/Qwen2.5-VL-3B-Instruct")
 
 
-class StudentStage(Stage):
+class StudentStage(LearningStage):
     """Hard and soft joint training."""
 
     name: ClassVar[str] = "student"
     needs: ClassVar[tuple[str, ...]] = ("dataset", "teacher", "assistant", "annotate")
-    parallel: ClassVar[bool] = True
-    bulky: ClassVar[tuple[str, ...]] = ("checkpoints", "best")
 
     backbone: SerializeAsAny[Annotated[Backbone, Plugin(backbones)]] = PUBLISHED
     """Which model learns."""
     objective: DistillationObjective = DistillationObjective()
     """How chain, label and soft labels are weighed."""
-    training: Training = Training()
-    """How long and how fast."""
-    watch: Watching = Watching()
-    """What is looked at meanwhile."""
     chains: Literal["all", "teacher"] = "all"
     """Whose chains are learned from: the teacher's and the assistant's, or the teacher's alone."""
     soft_labels: Literal["stored", "online", "none"] = "stored"
     """`stored` reads what annotate wrote; `online` keeps the assistant in memory, for comparison; `none` learns from
     the hard labels alone."""
 
-    def problems(self, task: Task, dataset: Dataset) -> list[str]:
-        """See `model_problems`."""
-        return model_problems(self.backbone, self.training)
-
-    def run(self, job: Job) -> Json:
-        """Trains, or continues, and keeps the best state."""
+    def course(self, job: Job, desk: Desk) -> Course:
+        """The chains of teacher and assistant, with what the assistant thinks of every token."""
         from mulcot.training.lessons import make_lessons
 
-        machine, desk = start(job, self.backbone, self.training)
         written = [chains_of(job, "teacher")] + ([chains_of(job, "annotate")] if self.chains == "all" else [])
         lessons = make_lessons(training_examples(job), written, job.task, label_only=True)
         objective = self.objective
         if self.soft_labels == "none":
             objective = objective.model_copy(update={"soft": 0.0})
-        return learn(
-            job,
-            machine,
-            self._source(job, desk, lessons, objective),
-            label=self.name,
-            objective=objective,
-            training=self.training,
-            watch=self.watch,
-            teach=self._teach(job, desk, objective),
-        )
+        return Course(self._source(job, desk, lessons, objective), objective, self._teach(job, desk, objective))
 
     def _source(self, job: Job, desk: Desk, lessons: Sequence[Lesson], objective: DistillationObjective) -> Lessons:
         from mulcot.training.lessons import Lessons
