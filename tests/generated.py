@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -104,6 +105,12 @@ def tree() -> str:
     return "\n".join([*lines, "```"]) + "\n"
 
 
+def published(table: str) -> str:
+    """A table of docs/real-models.md."""
+    made: str = runpy.run_path(str(ROOT / "tests" / "published_runs.py"))[table]()
+    return made
+
+
 def recipe_keys() -> str:
     """The top level of a recipe."""
     return options_table(Recipe)
@@ -113,6 +120,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "command-line": command_line,
     "options": options,
     "plugins": plugins,
+    "published": published,
     "recipe-keys": recipe_keys,
     "section": section,
     "tree": tree,
