@@ -27,10 +27,18 @@ class Body:
         self._until = time.monotonic() + seconds
         self._budget = budget
         self._complete = False
+        self._announced = False
         self.size = 0
 
-    def announced(self, size: int) -> None:
+    @property
+    def unread(self) -> bool:
+        """Whether more of it may still come, so that the connection is of no further use."""
+        return self._announced and not self._complete
+
+    def announce(self, length: str, encoding: str) -> None:
         """Refuses by the header alone, before anything is read."""
+        size = int(length[:18]) if length.isdecimal() else 0
+        self._announced = size > 0 or bool(encoding)
         if size > self._limit:
             raise TooLarge(self._limit)
         if self._budget is not None and self._budget.used + size > self._budget.limit:

@@ -87,7 +87,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 visit.status = message["status"]
                 known = {name.lower() for name, _ in message["headers"]}
-                extra = {**HEADERS, "x-request-id": visit.id}
+                extra = {**HEADERS, "x-request-id": visit.id, **({"connection": "close"} if body.unread else {})}
                 pairs = [(name.encode(), value.encode()) for name, value in extra.items()]
                 message["headers"] = [*message["headers"], *(pair for pair in pairs if pair[0] not in known)]
             await send(message)
@@ -107,12 +107,13 @@ class Guard:
             if problem is not error:
                 log.error("request %s failed: %s at %s", visit.id, type(error).__name__, places(error))
             if not visit.status:
-                headers = {**problem.headers, "Connection": "close"}  # the body may not have been read
-                response = JSONResponse(problem.body(), problem.status, headers)
+                response = JSONResponse(problem.body(), problem.status, dict(problem.headers))
                 await response(visit.scope, body.receive, send)
 
     def _check(self, visit: Visit, body: Body) -> None:
         scope = visit.scope
+        length, encoding = visit.header("content-length"), visit.header("transfer-encoding")
+        body.announce(length, encoding)
         host = visit.header("host")
         if not self._known_host(host):
             raise Forbidden(f"this service is not called {host[:100]!r}; start it with --hostname", code="unknown_host")
@@ -130,9 +131,6 @@ class Guard:
         if scope["method"] == "POST" and scope["path"].startswith("/v1/"):
             self.rate.charge(visit.client)
         scope["charge"] = lambda cost: self.rate.charge(visit.client, cost)
-        length = visit.header("content-length")
-        if length.isdecimal():
-            body.announced(int(length[:18]))
 
     def _known_host(self, host: str) -> bool:
         """An address cannot be made to point here by somebody else, a name can."""

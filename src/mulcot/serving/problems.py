@@ -60,9 +60,6 @@ class Slow(Problem):
     code = "slow_sender"
     message = "the request did not arrive in time"
 
-    def __init__(self) -> None:
-        super().__init__(Connection="close")
-
 
 class TooLarge(Problem):
     """The body is beyond the limit."""
@@ -71,7 +68,7 @@ class TooLarge(Problem):
     code = "too_large"
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the request is too large, allowed are {limit:,} bytes", Connection="close")
+        super().__init__(f"the request is too large, allowed are {limit:,} bytes")
 
 
 class Unusable(Problem):
