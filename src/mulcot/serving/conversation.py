@@ -13,7 +13,7 @@ import numpy as np
 
 from mulcot.backbones.runtime.loaded import LoadedModel
 from mulcot.encoded import Branch, Encoded
-from mulcot.inference.chains import room_for_chain, stream
+from mulcot.inference.chains import stream
 from mulcot.inference.prefill import prefill
 from mulcot.inference.settings import Decoding
 from mulcot.predicting.unfolding import Spelling
@@ -74,10 +74,9 @@ def encode(model: LoadedModel, talk: Conversation) -> Encoded:
 
 def _write(model: LoadedModel, encoded: dict[int, Encoded], decoding: Decoding) -> Iterator[tuple[int, Told]]:
     places, asked = list(encoded), list(encoded.values())
-    room = room_for_chain([one.chain for one in asked if one.chain is not None], decoding)
     spelling = [Spelling(model) for _ in asked]
     texts, written, complete = [""] * len(asked), [0] * len(asked), [False] * len(asked)
-    for token in stream(prefill(model, asked, room), decoding):
+    for token in stream(prefill(model, asked, decoding.max_tokens), decoding):
         row, piece = token.row, ""
         if token.end:
             complete[row], piece = True, spelling[row].rest()
