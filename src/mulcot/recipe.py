@@ -13,10 +13,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
-from pydantic import Field, SerializeAsAny, ValidationError
+from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from mulcot.datasets.base import Dataset, datasets
@@ -30,6 +30,7 @@ from mulcot.stages.assistant import AssistantStage
 from mulcot.stages.base import Stage
 from mulcot.stages.dataset import DatasetStage
 from mulcot.stages.evaluate import EvaluateStage
+from mulcot.stages.evaluate_questions import EvaluateQuestionsStage
 from mulcot.stages.features import FeaturesStage
 from mulcot.stages.rationale import RationaleStage
 from mulcot.stages.student import StudentStage
@@ -72,8 +73,22 @@ class Recipe(Settings):
     """The model that explains, and how it learns; left out, one model does everything."""
     answer: AnswerStage | None = None
     """The model that answers, and how it learns."""
-    evaluate: EvaluateStage | None = None
+    evaluate: EvaluateStage | EvaluateQuestionsStage | None = None
     """Who is compared on which examples."""
+
+    @field_validator("evaluate", mode="before")
+    @classmethod
+    def _evaluate_as_the_method_does(cls, value: Any, info: ValidationInfo) -> Any:
+        """One word, one section; what it may say depends on the method."""
+        kind = EvaluateQuestionsStage if info.data.get("method") == "multimodal-cot" else EvaluateStage
+        return value if value is None or isinstance(value, Stage) else kind.model_validate(value)
+
+    @model_validator(mode="after")
+    def _check_that_rationales_are_there(self) -> Self:
+        if self.answer is not None and self.answer.format == "QCMG-A" and self.rationale is None:
+            problem = "answer.format QCMG-A reads what the stage rationale writes; add that section, or choose QCM-A"
+            raise ValueError(problem)
+        return self
 
     def stage(self, name: str) -> Stage | None:
         """The settings of a stage; None where the recipe has no such section."""

@@ -25,6 +25,7 @@ def write_science(folder: Path, **sections: Any) -> Path:
         "features": {"extractor": {"name": "tiny"}},
         "rationale": {**learning, "decoding": {"max_tokens": 24}},
         "answer": {**learning},
+        "evaluate": {"decoding": {"max_tokens": 24}, "similarity": False},
         **sections,
     }
     path = folder / "recipe.yaml"

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from mulcot.evaluating.question_scores import PublishedRow, QuestionScores
 from mulcot.settings import Settings
 
 FORMAT = 1
@@ -207,6 +208,8 @@ class SetScores(Settings):
     """How often each label is right."""
     models: dict[str, ModelScores]
     comparisons: list[Comparison] = Field(default_factory=list)
+    questions: dict[str, QuestionScores] = Field(default_factory=dict)
+    """What is special about questions with rationales, by model; for multimodal-cot."""
 
 
 class Scores(Settings):
@@ -215,5 +218,7 @@ class Scores(Settings):
     format: int = FORMAT
     task: str
     sets: dict[str, SetScores]
+    published: list[PublishedRow] = Field(default_factory=list)
+    """What the paper reports on this dataset, to stand beside; for multimodal-cot."""
     notes: list[str] = Field(default_factory=list)
     """What was left out, and why."""

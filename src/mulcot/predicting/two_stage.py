@@ -151,13 +151,23 @@ class TwoStagePredictor:
         if found.chain:
             yield found.chain
 
+    @property
+    def scores(self) -> bool:
+        """Whether every choice is scored, instead of an answer written."""
+        return self.answerer.wording.scored
+
     def answer_with(
-        self, examples: Sequence[Example], rationales: Sequence[str], gallery: Gallery
+        self, examples: Sequence[Example], rationales: Sequence[str], gallery: Gallery, *, generate: bool = False
     ) -> list[Prediction | Rejected]:
         """The answers after given rationales, such as right ones or none."""
         posed = [self._poser.pose(example, gallery, number) for number, example in enumerate(examples)]
-        given = [Rationale(text, True) for one, text in zip(posed, rationales, strict=True) if isinstance(one, Posed)]
-        answers = iter(self._scored([one for one in posed if isinstance(one, Posed)], given))
+        usable = [one for one in posed if isinstance(one, Posed)]
+        given = [
+            Rationale(text, True) if text else None
+            for one, text in zip(posed, rationales, strict=True)
+            if isinstance(one, Posed)
+        ]
+        answers = iter(self._generated(usable, given) if generate else self._scored(usable, given))
         return [one if isinstance(one, Rejected) else next(answers) for one in posed]
 
     def _answer(self, posed: Sequence[Posed], *, generate: bool, chain_only: bool) -> list[Prediction]:

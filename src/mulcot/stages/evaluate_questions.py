@@ -1,0 +1,212 @@
+"""Stage `evaluate` of multimodal-cot: both models together, and what each of their parts contributes.
+
+predictions/<set>/<name>.jsonl   one line per question, in order
+calibration/dev/answer.jsonl     what the temperature is fitted on
+scores.json                      what they are worth; docs/scores.schema.json describes it
+
+`answer` is the pair as it is used. `generated` writes the answer instead of scoring the choices. `no_rationale` and
+`gold_rationale` give the answering model nothing, or the right rationale, to read. `text_only` hides the pictures from
+both models; `majority` always gives the most frequent answer of the training data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from mulcot.errors import DataError
+from mulcot.formats.reasons import load_taught
+from mulcot.formats.strings import human_reason
+from mulcot.inference.settings import Decoding
+from mulcot.predicting.places import save_temperature
+from mulcot.records import Example, Json, Prediction, Rejected
+from mulcot.rundir import write_json
+from mulcot.settings import volatile
+from mulcot.stages.base import Job, Stage
+from mulcot.stages.learning import MODEL, device, examples_of, part_of, training_examples
+from mulcot.stages.questions import features_of
+from mulcot.stages.rationale import TAUGHT
+
+if TYPE_CHECKING:
+    from mulcot.evaluating.asking import EvaluationSet
+    from mulcot.evaluating.board import Board
+    from mulcot.evaluating.references import Reference
+    from mulcot.evaluating.scores import SetScores
+    from mulcot.predicting.two_stage import TwoStagePredictor
+
+Baseline = Literal["majority", "text_only", "no_rationale", "gold_rationale"]
+Answers = list[Prediction | Rejected]
+PAIR = "answer"
+DEV = "dev"
+
+
+class EvaluateQuestionsStage(Stage):
+    """The same questions for everyone."""
+
+    name: ClassVar[str] = "evaluate"
+    needs: ClassVar[tuple[str, ...]] = ("dataset", "answer")
+    wants: ClassVar[tuple[str, ...]] = ("features", "rationale")
+
+    splits: tuple[str, ...] = Field(default=("test", "hard"), min_length=1)
+    """Which splits of the dataset; those without a labelled example are passed over, as long as one remains."""
+    limit: int | None = Field(default=None, ge=1)
+    """At most this many questions per set, chosen by the seed; null takes all."""
+    baselines: tuple[Baseline, ...] = ("majority", "text_only", "no_rationale", "gold_rationale")
+    """What the pair is compared with."""
+    generate: bool = True
+    """Write the answers as well, as published, and count those that name no choice."""
+    decoding: Decoding = Decoding()
+    """How rationales are written."""
+    calibrate: bool = True
+    """Fit a temperature on dev, keep it beside the model, and show probabilities with and without it."""
+    similarity: bool = True
+    """Compare rationales by meaning too, where all-MiniLM-L6-v2 is installed."""
+    batch_size: int = volatile(16, ge=1)
+    """Questions at once."""
+
+    def run(self, job: Job) -> Json:
+        """Asks what is not yet answered, then scores."""
+        from mulcot.evaluating.board import Board
+        from mulcot.evaluating.paper import published_rows
+        from mulcot.evaluating.scores import Scores
+        from mulcot.evaluating.scoring import Marker
+        from mulcot.metrics.chains import ChainScorer
+        from mulcot.predicting.two_stage import TwoStagePredictor
+
+        marker = Marker(job.task, ChainScorer(similarity=self.similarity, reporter=job.reporter))
+        predictor = TwoStagePredictor.load(
+            job.before["answer"] / MODEL,
+            device(),
+            temperature=1.0,
+            decoding=self.decoding,
+            batch_size=self.batch_size,
+            features=features_of(job),
+        )
+        temperature = self._temperature(job, predictor) if self.calibrate and predictor.scores else None
+        if temperature is not None:
+            save_temperature(job.before["answer"] / MODEL, temperature)
+        sets = {}
+        references = _references(job)
+        for data in self._sets(job):
+            board = Board(marker, data, references)
+            self._fill(job, board, predictor, temperature)
+            sets[data.name] = self._scores(job, board)
+        found = Scores(task=job.task.name, sets=sets, published=published_rows(job.dataset.name))
+        write_json(job.folder / "scores.json", found.model_dump(mode="json"))
+        return _counts(sets)
+
+    def _sets(self, job: Job) -> Iterator[EvaluationSet]:
+        from mulcot.evaluating.asking import EvaluationSet
+
+        names = [name for name in dict.fromkeys(self.splits) if examples_of(job, name)]
+        if not names:
+            raise DataError(f"there is no labelled example in {', '.join(self.splits)}", hint="See evaluate.splits.")
+        for name in names:
+            yield EvaluationSet(name, tuple(part_of(examples_of(job, name), self.limit, job.seed)), job.gallery())
+
+    def _fill(self, job: Job, board: Board, predictor: TwoStagePredictor, temperature: float | None) -> None:
+        """Everyone's answers to one set."""
+        from mulcot.metrics.floors import majority
+
+        examples, gallery = board.data.examples, board.data.gallery
+        ask = _Asker(job, board.data.name, predictor)
+        if "majority" in self.baselines:
+            usual = majority([example.label or "" for example in training_examples(job)])
+            always = [Prediction(id=example.id, label=usual) for example in examples]
+            board.add("majority", f"always {usual}, the most frequent answer in training", always)
+        pair = ask(PAIR, examples, lambda some: predictor.predict(some, gallery))
+        board.add(PAIR, "rationale, then every choice scored" if predictor.scores else "written", pair, temperature)
+        if "text_only" in self.baselines and any(example.images for example in examples):
+            blind = [dataclasses.replace(example, images=()) for example in examples]
+            said = ask("text_only", blind, lambda some: predictor.predict(some, gallery))
+            board.add("text_only", "the same models without pictures", said)
+        if not predictor.scores:
+            return
+        own = {answer.id: answer.chain or "" for answer in pair if isinstance(answer, Prediction)}
+        readings: list[tuple[str, str, Mapping[str, str], bool]] = []
+        if self.generate:
+            readings.append(("generated", "rationale, then the answer written, as published", own, True))
+        if predictor.explainer is not None and "no_rationale" in self.baselines:
+            readings.append(("no_rationale", "the answering model with nothing to read", {}, False))
+        if predictor.explainer is not None and "gold_rationale" in self.baselines:
+            right = {example_id: reference.text for example_id, reference in board.references.items()}
+            readings.append(("gold_rationale", "the answering model with the right rationale to read", right, False))
+        for name, how, texts, generate in readings:
+
+            def answer(some: Sequence[Example], texts: Mapping[str, str] = texts, written: bool = generate) -> Answers:
+                given = [texts.get(example.id, "") for example in some]
+                return predictor.answer_with(some, given, gallery, generate=written)
+
+            board.add(name, how, ask(name, examples, answer))
+
+    def _scores(self, job: Job, board: Board) -> SetScores:
+        """With what is special about questions."""
+        from mulcot.evaluating.questioning import score_questions, with_repaired
+
+        examples = board.data.examples
+        found = {name: score_questions(examples, answers) for name, answers in board.answers.items()}
+        if "text_only" in board.answers:
+            found[PAIR] = with_repaired(found[PAIR], examples, board.answers[PAIR], board.answers["text_only"])
+        return board.scores(PAIR).model_copy(update={"questions": found})
+
+    def _temperature(self, job: Job, predictor: TwoStagePredictor) -> float | None:
+        """Fitted on dev; None where dev has nothing to fit on."""
+        from mulcot.evaluating.scoring import probability_table
+        from mulcot.metrics.calibration import fit_temperature
+
+        dev, gallery = examples_of(job, DEV), job.gallery()
+        answers = _Asker(job, DEV, predictor, "calibration")(PAIR, dev, lambda some: predictor.predict(some, gallery))
+        pairs = [(e, a) for e, a in zip(dev, answers, strict=True) if isinstance(a, Prediction)]
+        rows, right = probability_table(job.task, pairs)
+        return fit_temperature(rows, right) if rows else None
+
+
+class _Asker:
+    """Keeps answers in files that an interrupted run continues."""
+
+    def __init__(self, job: Job, name: str, predictor: TwoStagePredictor, folder: str = "predictions") -> None:
+        self.job = job
+        self.name = name
+        self.predictor = predictor
+        self.folder = folder
+
+    def __call__(
+        self, who: str, examples: Sequence[Example], answer: Callable[[Sequence[Example]], Answers]
+    ) -> Answers:
+        """The answers in the order of the examples."""
+        from mulcot.evaluating.asking import read_answers
+        from mulcot.predicting.tape import Asked, Tape
+
+        path = self.job.folder / self.folder / self.name / f"{who}.jsonl"
+        tape = Tape(path, {**self.predictor.identity(), "who": who})
+        label = f"evaluate: {who} on {self.name}"
+        with self.job.reporter.bar(label, total=len(examples), unit="questions") as bar:
+            rows = (Asked(f"{self.name}:{number}", example) for number, example in enumerate(examples, 1))
+            for done in tape.run(rows, answer, self.predictor.portion):
+                bar.advance(done - bar.done)
+        return read_answers(path)
+
+
+def _references(job: Job) -> dict[str, Reference]:
+    """The right rationales: what the stage rationale taught, or what people wrote."""
+    from mulcot.evaluating.references import Reference
+    from mulcot.stages.questions import all_examples
+
+    if "rationale" in job.before:
+        reasons = load_taught(job.before["rationale"] / TAUGHT)
+    else:
+        known = ((example.id, human_reason(example, lecture=False)) for example in all_examples(job))
+        reasons = {example_id: reason for example_id, reason in known if reason is not None}
+    return {example_id: Reference(reason.text, reason.source) for example_id, reason in reasons.items()}
+
+
+def _counts(sets: Mapping[str, SetScores]) -> Json:
+    """The accuracies, set by set."""
+    return {
+        f"{name}_{where}": round(scores.labels.accuracy, 4)
+        for where, one in sets.items()
+        for name, scores in one.models.items()
+    }
