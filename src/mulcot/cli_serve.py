@@ -93,9 +93,9 @@ def _serve(serving: Serving, model: Path, max_tokens: int) -> None:
 
 def _load(model: Path, max_tokens: int, batch_size: int) -> Asked:
     from mulcot.inference.settings import Decoding
-    from mulcot.predicting.predictor import Predictor
+    from mulcot.predicting.opening import open_predictor
 
-    return Predictor.load(model, decoding=Decoding(max_tokens=max_tokens), batch_size=batch_size)
+    return open_predictor(model, decoding=Decoding(max_tokens=max_tokens), batch_size=batch_size)
 
 
 def _new_token(name: str, path: Path | None) -> None:

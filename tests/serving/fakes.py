@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from mulcot.inference.settings import Decoding
 from mulcot.predicting.posts import Post
 from mulcot.predicting.unfolding import Told
-from mulcot.records import Json, Prediction, Rejected
+from mulcot.records import Prediction, Rejected
 from mulcot.tasks.sentiment import Sentiment
 
 LABELS = ("negative", "neutral", "positive")
@@ -32,14 +32,6 @@ class Fake:
     def predict(self, items: Sequence[Post], *, label_only: bool = False) -> list[Prediction | Rejected]:
         self._work([post.text for post in items])
         return [self.answer(post, label_only=label_only) for post in items]
-
-    def stream(self, item: Post) -> Iterator[str]:
-        for word in chain_of(item.text).splitlines(keepends=True):
-            time.sleep(self.seconds)
-            yield word
-
-    def identity(self) -> Json:
-        return {"fake": True}
 
     def answer(self, post: Post, *, label_only: bool = False) -> Prediction | Rejected:
         if not post.text.strip():

@@ -95,10 +95,10 @@ def test_a_stream_tells_probabilities_first_then_the_chain_then_everything(servi
     assert whole["label"] == told[0][1]["label"]
 
 
-def test_a_predictor_that_only_predicts_and_streams_is_streamed_the_same_way() -> None:
+def test_a_predictor_that_answers_in_one_go_is_streamed_in_the_same_order() -> None:
     with served(Fake()) as running:
         told = events(running.ask("/v1/predict/stream", {"text": "watched"})[2])
-        assert [name for name, _ in told] == ["probabilities", *["chain"] * 5, "done"]
+        assert [name for name, _ in told] == ["probabilities", "chain", "done"]
         short = events(running.ask("/v1/predict/stream", {"text": "watched", "label_only": True})[2])
     assert [name for name, _ in short] == ["probabilities", "done"]
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from mulcot.predicting.two_stage import RATIONALE, TwoStagePredictor
 from mulcot.records import Json
 from mulcot.serving.batch_route import batch_routes
 from mulcot.serving.chat import ChatBody
@@ -86,10 +87,11 @@ def build(predictor: Asked, serving: Serving, log_line: Callable[[str], None] = 
 def _info(service: Service) -> Json:
     task, serving = service.predictor.task, service.serving
     limits = serving.limits
+    fields = [RATIONALE] if isinstance(service.predictor, TwoStagePredictor) else list(task.fields)
     return {
         "model": serving.name,
         "version": __version__,
-        "task": _task(task),
+        "task": {**_task(task), "fields": fields},
         "limits": {
             "body_bytes": limits.body,
             "image_bytes": limits.images.max_bytes,
@@ -108,7 +110,6 @@ def _task(task: Task) -> Json:
     return {
         "name": task.name,
         "labels": [] if choices else list(task.labels()),
-        "fields": list(task.fields),
         "needs": {"aspect": task.name == "aspect_sentiment", "choices": choices, "context": choices},
     }
 

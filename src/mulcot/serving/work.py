@@ -1,6 +1,6 @@
 """What a group of jobs does with the model: the only place that knows the predictors.
 
-Any predictor with `task`, `predict` and `stream` can be served. One that can also `unfold` tells labels and tokens
+Any predictor with `task`, `decoding` and `predict` can be served. One that can also `unfold` tells labels and tokens
 while a whole batch is written, and gives way to others between two tokens.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from mulcot.inference.settings import Decoding
 from mulcot.predicting.posts import Post
-from mulcot.records import Json, Prediction, Rejected
+from mulcot.records import Prediction, Rejected
 from mulcot.serving.conversation import can_converse, converse
 from mulcot.serving.jobs import Conversation, Job, Told
 from mulcot.tasks.base import Task
@@ -28,14 +28,6 @@ class Asked(Protocol):
 
     def predict(self, items: Sequence[Any], *, label_only: bool = False) -> list[Prediction | Rejected]:
         """One answer or rejection per item."""
-        ...
-
-    def stream(self, item: Any) -> Iterator[str]:
-        """The chain of one item piece by piece."""
-        ...
-
-    def identity(self) -> Json:
-        """Everything that decides an answer."""
         ...
 
 
@@ -79,13 +71,9 @@ def work(answering: Answering, jobs: Sequence[Job]) -> Iterator[tuple[int, Told]
 def _whole(
     predictor: Asked, posts: Sequence[Post], spoken: Sequence[int], *, label_only: bool
 ) -> Iterator[tuple[int, Told]]:
-    """For predictors that answer a batch in one go: labels first where somebody watches, chains one by one."""
-    if spoken and not label_only:
-        watched = [posts[place] for place in spoken]
-        asked = list(zip(spoken, watched, predictor.predict(watched, label_only=True), strict=True))
-        yield from ((place, Told(label)) for place, _, label in asked if isinstance(label, Prediction))
-        for place, post, label in asked:
-            if isinstance(label, Prediction):
-                yield from ((place, Told(piece)) for piece in predictor.stream(post))
+    """For predictors that answer a batch in one go: whoever watches sees everything at once, in the usual order."""
     for place, answer in enumerate(predictor.predict(posts, label_only=label_only)):
+        if place in spoken and isinstance(answer, Prediction) and answer.chain is not None:
+            yield place, Told(answer)
+            yield place, Told(answer.chain)
         yield place, Told(answer, last=True)
