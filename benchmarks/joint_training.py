@@ -1,6 +1,7 @@
 """One training step on chain and label, three ways: time, memory, and that all three compute the same.
 
-    python benchmarks/joint_training.py [--json] [--shape tiny|cpu|3b|7b] [--rounds N] [--attention sdpa|flex]
+    python benchmarks/joint_training.py [--json] [--shape tiny|cpu|3b|7b] [--rounds N] [--micro N]
+        [--attention sdpa|flex] [--compile] [--checkpointing] [--profile]
 
     published     two ordinary rows per example, each with Hugging Face's own loss over the full logits
     two_rows      the same rows, the head applied to target tokens only
@@ -14,8 +15,12 @@ Times are medians over alternating rounds in one process. Memory is the peak of 
 whole resident memory at the real vocabulary of 151 936. Limits at `cpu`: 1.8 times `published`, 1.35 times `two_rows`,
 0.6 of the memory.
 
-FLOPs, for MFU: forward 2 and backward 2 per frozen weight and token, 4 backward per trained one, the head at target
-tokens only, the frozen tower forward only, 12 per layer, visible pair of tokens and channel for attention.
+A step is computed in micro-batches of `--micro` examples, all kinds alike; each loss is divided by the target tokens of
+the whole step. Weights are made on the device itself, in bf16 on a GPU.
+
+FLOPs, for MFU: forward 2 and backward 2 per frozen weight and token, backward 4 per trained one; the head at target
+tokens only; the frozen tower forward only, without its attention; 12 per layer, visible pair of tokens and channel for
+attention. Padding and recomputation do no useful work and count nothing.
 """
 
 from __future__ import annotations
@@ -28,12 +33,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModelForImageTextToText, Qwen2_5_VLConfig
 
 from mulcot.backbones.base import Lora
@@ -45,13 +50,17 @@ from mulcot.backbones.runtime.windows import group_windows
 from mulcot.encoded import Branch, Encoded
 from mulcot.objectives import JointObjective
 from mulcot.objectives.joint import Joint
-from mulcot.objectives.rows import PADDING, Batch, mask, pack
+from mulcot.objectives.rows import PADDING, Batch, Counts, Layout, mask, pack
 
 VOCABULARY = 151_936
 KINDS = ("published", "two_rows", "shared_prefix")
 GRID = (1, 20, 20)
 """A picture of 280 x 280: 100 tokens."""
 PICTURE = 5
+FORMULA = (
+    "T (4 N_frozen + 6 N_lora) + 4 targets V D + 2 patches N_tower + 12 layers pairs D, per second of a shared-prefix "
+    "step and peak FLOP/s; N without embeddings and head, the tower's merger per merged token"
+)
 
 
 @dataclass(frozen=True)
@@ -66,19 +75,25 @@ class Shape:
     vision: dict[str, Any]
     vocabulary: int = VOCABULARY
     examples: int = 16
+    micro: int = 8
+    """Examples at once, where `--micro` says nothing."""
 
 
 SHAPES = {
-    "tiny": Shape(64, 2, 4, 2, 128, {"depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64}, 1024, 2),
+    "tiny": Shape(
+        64, 2, 4, 2, 128, {"depth": 2, "hidden_size": 32, "num_heads": 2, "intermediate_size": 64}, 1024, 2, 1
+    ),
     "cpu": Shape(
-        512, 8, 8, 4, 2752, {"depth": 8, "hidden_size": 256, "num_heads": 8, "intermediate_size": 1024}, 49_152, 2
+        512, 8, 8, 4, 2752, {"depth": 8, "hidden_size": 256, "num_heads": 8, "intermediate_size": 1024}, 49_152, 2, 2
     ),
     "3b": Shape(2048, 36, 16, 2, 11_008, {"hidden_size": 1280}),
-    "7b": Shape(3584, 28, 28, 4, 18_944, {"hidden_size": 1280}, 152_064),
+    "7b": Shape(3584, 28, 28, 4, 18_944, {"hidden_size": 1280}, 152_064, micro=4),
 }
 
 
-def build(shape: Shape, device: str, attention: Attention) -> Network:
+def build(
+    shape: Shape, device: str, attention: Attention, *, compiled: bool = False, checkpointing: bool = False
+) -> Network:
     """The real architecture with random weights and adapters that already do something."""
     config = Qwen2_5_VLConfig(
         text_config={
@@ -104,11 +119,17 @@ def build(shape: Shape, device: str, attention: Attention) -> Network:
     model.config.get_text_config()._attn_implementation = KERNELS[attention]
     group_windows(model)
     with quiet():
+        if checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
         tuned = add_adapters(model.requires_grad_(False), Lora(dropout=0), ("language",))
     for name, parameter in tuned.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.02)
-    return Network(tuned.to(device).train(), attention)
+    network = Network(tuned.to(device).train(), attention)
+    if compiled:
+        for layer in network.inner.model.language_model.layers:
+            layer.compile(dynamic=True)  # batches differ in length
+    return network
 
 
 def sections(shape: Shape) -> list[int]:
@@ -145,65 +166,89 @@ def draw(shape: Shape) -> list[Encoded]:
     return made
 
 
-# The three ways. Each leaves the gradients of one step and returns its loss.
+# The three kinds. Each leaves the gradients of one step and returns its loss.
 
 
-def published(network: Network, examples: list[Encoded]) -> float:
+def published(network: Network, examples: list[Encoded], micro: int) -> float:
     """As the published code trains, with the described weights: forward and backward per task, full logits."""
     total = 0.0
-    for weight, batch in zip((0.8, 0.2), apart(network, examples), strict=True):
-        labels_N = torch.full_like(batch.ids_BS, -100).flatten()
-        labels_N[batch.targets.source_T + 1] = batch.targets.token_T
-        out = network.inner(
-            input_ids=batch.ids_BS,
-            attention_mask=mask(batch, "sdpa").long(),
-            position_ids=batch.positions_ABS,
-            pixel_values=batch.pixels_NF,
-            image_grid_thw=batch.grids_I3,
-            labels=labels_N.view_as(batch.ids_BS),
-        )
-        (weight * out.loss).backward()
-        total += weight * float(out.loss.detach())
+    for weight, part in zip((0.8, 0.2), apart(examples), strict=True):
+        targets = sum(len(branch.target) for each in part for branch in each.branches)
+        for batch in batches(network, part, micro):
+            labels_N = torch.full_like(batch.ids_BS, -100).flatten()
+            labels_N[batch.targets.source_T + 1] = batch.targets.token_T
+            out = network.inner(
+                input_ids=batch.ids_BS,
+                attention_mask=mask(batch, "sdpa").long(),
+                position_ids=batch.positions_ABS,
+                pixel_values=batch.pixels_NF,
+                image_grid_thw=batch.grids_I3,
+                labels=labels_N.view_as(batch.ids_BS),
+                num_items_in_batch=targets,
+            )
+            (weight * out.loss).backward()
+            total += weight * float(out.loss.detach())
     return total
 
 
-def two_rows(network: Network, examples: list[Encoded]) -> float:
+def two_rows(network: Network, examples: list[Encoded], micro: int) -> float:
     """Ordinary rows, our head."""
-    joint, batches = Joint(network, JointObjective()), apart(network, examples)
-    counts = batches[0].counts.plus(batches[1].counts)
-    total = 0.0
-    for batch in batches:
+    return learn(network, [batch for part in apart(examples) for batch in batches(network, part, micro)])
+
+
+def shared_prefix(network: Network, examples: list[Encoded], micro: int) -> float:
+    """Ours."""
+    return learn(network, batches(network, examples, micro, "shared_prefix"))
+
+
+def learn(network: Network, packed: list[Batch]) -> float:
+    """Our objective over the micro-batches of one step."""
+    joint, counts, total = Joint(network, JointObjective()), Counts(0, 0, 0, 0), 0.0
+    for batch in packed:
+        counts = counts.plus(batch.counts)
+    for batch in packed:
         loss = joint(batch, counts).total
         loss.backward()
         total += float(loss.detach())
     return total
 
 
-def shared_prefix(network: Network, examples: list[Encoded]) -> float:
-    """Ours."""
-    batch = pack(examples, "shared_prefix", 0).to(network.device)
-    loss = Joint(network, JointObjective())(batch, batch.counts).total
-    loss.backward()
-    return float(loss.detach())
-
-
-STEPS: dict[str, Callable[[Network, list[Encoded]], float]] = {
+STEPS: dict[str, Callable[[Network, list[Encoded], int], float]] = {
     "published": published,
     "two_rows": two_rows,
     "shared_prefix": shared_prefix,
 }
 
 
-def apart(network: Network, examples: list[Encoded]) -> list[Batch]:
-    """The chain rows and the label rows, each as a batch of its own."""
-    chains, labels = [replace(e, label=None) for e in examples], [replace(e, chain=None) for e in examples]
-    return [pack(part, "two_rows", 0).to(network.device) for part in (chains, labels)]
+def apart(examples: list[Encoded]) -> list[list[Encoded]]:
+    """The examples with their chains alone, and with their labels alone."""
+    return [[replace(each, label=None) for each in examples], [replace(each, chain=None) for each in examples]]
+
+
+def batches(network: Network, examples: list[Encoded], micro: int, layout: Layout = "two_rows") -> list[Batch]:
+    """The micro-batches of one step."""
+    parts = [examples[start : start + micro] for start in range(0, len(examples), micro)]
+    return [pack(part, layout, 0).to(network.device) for part in parts]
 
 
 # What is measured
 
 
-def times(network: Network, examples: list[Encoded], rounds: int) -> dict[str, float]:
+@dataclass(frozen=True)
+class Way:
+    """How a step is computed; results are the same."""
+
+    micro: int
+    attention: Attention
+    compiled: bool
+    checkpointing: bool
+
+    def build(self, shape: Shape, device: str) -> Network:
+        """The model of a shape."""
+        return build(shape, device, self.attention, compiled=self.compiled, checkpointing=self.checkpointing)
+
+
+def times(network: Network, examples: list[Encoded], micro: int, rounds: int) -> dict[str, float]:
     """Median seconds of a step, kinds in turn so that drift hits all alike; the first round does not count."""
     seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for _ in range(rounds + 1):
@@ -211,7 +256,7 @@ def times(network: Network, examples: list[Encoded], rounds: int) -> dict[str, f
             network.zero_grad(set_to_none=True)
             wait(network)
             started = time.perf_counter()
-            STEPS[kind](network, examples)
+            STEPS[kind](network, examples, micro)
             wait(network)
             seconds[kind].append(time.perf_counter() - started)
     return {kind: statistics.median(values[1:]) for kind, values in seconds.items()}
@@ -222,13 +267,13 @@ def wait(network: Network) -> None:
         torch.cuda.synchronize()
 
 
-def differences(network: Network, examples: list[Encoded]) -> dict[str, float]:
+def differences(network: Network, examples: list[Encoded], micro: int) -> dict[str, float]:
     """How far ours is from the published way: the loss, and the worst gradient tensor, relative to its norm."""
     losses: dict[str, float] = {}
     grads: dict[str, list[Tensor]] = {}
     for kind in ("published", "shared_prefix"):
         network.zero_grad(set_to_none=True)
-        losses[kind] = STEPS[kind](network, examples)
+        losses[kind] = STEPS[kind](network, examples, micro)
         grads[kind] = [p.grad.clone() for p in trainable(network) if p.grad is not None]
     pairs = zip(grads["shared_prefix"], grads["published"], strict=True)
     return {
@@ -237,70 +282,80 @@ def differences(network: Network, examples: list[Encoded]) -> dict[str, float]:
     }
 
 
-def peak_gib(kind: str, shape: Shape, device: str, attention: Attention) -> float:
+def peak_gib(kind: str, shape: Shape, device: str, way: Way) -> float:
     """The peak memory of this process after one step."""
-    STEPS[kind](build(shape, device, attention), draw(shape))
+    STEPS[kind](way.build(shape, device), draw(shape), way.micro)
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def memory(args: argparse.Namespace) -> dict[str, float]:
+def memory() -> dict[str, float]:
     """One fresh process per kind."""
-    command = [sys.executable, __file__, "--shape", args.shape, "--attention", args.attention, "--peak-of"]
     out = {}
     for kind in KINDS:
-        done = subprocess.run([*command, kind], check=True, stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, __file__, *sys.argv[1:], "--peak-of", kind]
+        done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            sys.exit(f"{kind} could not be measured")
         out[kind] = float(done.stdout)
     return out
 
 
 def flops(network: Network, shape: Shape, examples: list[Encoded]) -> float:
-    """Of one shared-prefix step, by the formula above; padding does no useful work and is not counted."""
-    batch = pack(examples, "shared_prefix", 0)
-    tokens, targets = sum(e.tokens for e in examples), len(batch.targets.token_T)
-    text = network.inner.model.language_model
-    frozen = sum(p.numel() for n, p in text.named_parameters() if not p.requires_grad and "embed_tokens" not in n)
-    trained = sum(p.numel() for p in trainable(network))
-    tower = network.inner.model.visual
-    patches = sum(len(e.pixels_NF) for e in examples if e.pixels_NF is not None)
-    real_BS = batch.branch_BS != PADDING
-    pairs = int((mask(batch, "sdpa")[:, 0] & real_BS[:, :, None]).sum())
+    """Of one shared-prefix step, by the formula above."""
+    text, tower = network.inner.model.language_model, network.inner.model.visual
+    trained = sum(weight.numel() for weight in trainable(network))
+    frozen = _weights(text, but="embed_tokens") - trained
+    merger = _weights(tower.merger)
+    patches = sum(len(each.pixels_NF) for each in examples if each.pixels_NF is not None)
+    targets = sum(len(branch.target) for each in examples for branch in each.branches)
+    tokens = sum(each.tokens for each in examples)
     return float(
         tokens * (4 * frozen + 6 * trained)
         + targets * 4 * shape.vocabulary * shape.hidden
-        + patches * 2 * sum(p.numel() for p in tower.parameters())
-        + 12 * shape.layers * pairs * shape.hidden
+        + patches * 2 * (_weights(tower) - merger)
+        + patches // tower.spatial_merge_size**2 * 2 * merger
+        + 12 * shape.layers * pairs(examples) * shape.hidden
     )
 
 
-def main() -> None:
-    """Prints the figures."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--shape", choices=SHAPES, default="cpu")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--attention", choices=KERNELS, default="sdpa")
-    parser.add_argument("--peak-tflops", type=float, default=989.0, help="of the GPU, dense bf16; for MFU")
-    parser.add_argument("--peak-of", choices=KINDS, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    shape = SHAPES[args.shape]
-    if args.peak_of:
-        print(
-            peak_gib(args.peak_of, replace(shape, vocabulary=max(shape.vocabulary, VOCABULARY)), device, args.attention)
-        )
-        return
-    peak = memory(args)
-    network, examples = build(shape, device, args.attention), draw(shape)
-    difference = differences(network, examples)
-    second = times(network, examples, args.rounds)
-    rows = {kind: sum(b.ids_BS.numel() for b in apart(network, examples)) for kind in KINDS[:2]}
-    work = flops(network, shape, examples)
+def _weights(module: nn.Module, but: str = " ") -> int:
+    """Those that are multiplied with."""
+    return sum(weight.numel() for name, weight in module.named_parameters() if weight.ndim > 1 and but not in name)
+
+
+def pairs(examples: list[Encoded]) -> int:
+    """How many pairs of tokens see each other, row by row."""
+    batch = pack(examples, "shared_prefix", 0)
+    real_BS = batch.branch_BS != PADDING
+    return int((mask(batch, "sdpa")[:, 0] & real_BS[:, :, None]).sum())
+
+
+def profile(network: Network, examples: list[Encoded], micro: int) -> str:
+    """Where a shared-prefix step spends its time."""
+    with torch.profiler.profile() as found:
+        shared_prefix(network, examples, micro)
+        wait(network)
+    by = "self_device_time_total" if network.device.type == "cuda" else "self_cpu_time_total"
+    return str(found.key_averages().table(sort_by=by, row_limit=25, max_name_column_width=60))
+
+
+def measure(args: argparse.Namespace, shape: Shape, device: str, way: Way) -> dict[str, Any]:
+    """All figures."""
+    peak = memory()
+    network, examples = way.build(shape, device), draw(shape)
+    difference = differences(network, examples, way.micro)
+    second = times(network, examples, way.micro, args.rounds)
+    if args.profile:
+        print(profile(network, examples, way.micro), file=sys.stderr)
+    work = flops(network, shape, examples) / 1e12
+    rows = sum(batch.ids_BS.numel() for part in apart(examples) for batch in batches(network, part, way.micro))
+    own = sum(batch.ids_BS.numel() for batch in batches(network, examples, way.micro, "shared_prefix"))
     result = {
         "shape": args.shape,
         "device": torch.cuda.get_device_name() if device == "cuda" else f"cpu, {torch.get_num_threads()} threads",
-        "attention": args.attention,
+        **asdict(way),
         "examples_per_step": shape.examples,
         "vocabulary": shape.vocabulary,
         "speedup_over_published": second["published"] / second["shared_prefix"],
@@ -311,14 +366,43 @@ def main() -> None:
         "seconds_per_step": second,
         "examples_per_second": {kind: shape.examples / value for kind, value in second.items()},
         "peak_gib": peak,
-        "tokens_per_step": {**rows, "shared_prefix": pack(examples, "shared_prefix", 0).ids_BS.numel()},
-        "tflop_per_step": work / 1e12,
-        "mfu_formula": "4 N_frozen T + 6 N_lora T + 4 V D targets + 2 N_tower patches + 12 layers pairs D, per second",
-        "tflops_per_second": work / 1e12 / second["shared_prefix"],
+        "tokens_per_step": {"published": rows, "two_rows": rows, "shared_prefix": own},
+        "tflop_per_step": work,
+        "tflops_per_second": work / second["shared_prefix"],
+        "mfu_formula": FORMULA,
     }
-    if device == "cuda":
-        result["mfu"] = work / 1e12 / second["shared_prefix"] / args.peak_tflops
-        result["peak_tflops"] = args.peak_tflops
+    if args.peak_tflops:
+        result |= {"mfu": work / second["shared_prefix"] / args.peak_tflops, "peak_tflops": args.peak_tflops}
+    return result
+
+
+def main() -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--shape", choices=SHAPES, default="cpu")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--micro", type=int, help="examples at once")
+    parser.add_argument("--attention", choices=KERNELS, default="sdpa")
+    parser.add_argument("--compile", action="store_true", help="compile every decoder layer")
+    parser.add_argument("--checkpointing", action="store_true", help="recompute activations in the backward pass")
+    parser.add_argument("--profile", action="store_true", help="show where a shared-prefix step spends its time")
+    gpu = torch.cuda.is_available()
+    parser.add_argument(
+        "--peak-tflops", type=float, default=989.0 if gpu else None, help="for MFU: dense bf16 of a H200"
+    )
+    parser.add_argument("--peak-of", choices=KINDS, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    device, shape = "cuda" if gpu else "cpu", SHAPES[args.shape]
+    way = Way(args.micro or shape.micro, args.attention, args.compile, args.checkpointing)
+    try:
+        if args.peak_of:
+            wide = replace(shape, vocabulary=max(shape.vocabulary, VOCABULARY))
+            print(peak_gib(args.peak_of, wide, device, way))
+            return
+        result = measure(args, shape, device, way)
+    except torch.OutOfMemoryError as error:
+        sys.exit(f"out of memory: lower --micro (now {way.micro}) or set --checkpointing. {error}")
     if args.json:
         print(json.dumps(result))
     else:
