@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from small import chain, go, job_of, write_recipe
 
+from mulcot.backbones.runtime.network import Network
 from mulcot.errors import TrainingError
 from mulcot.recipe import Loaded, load_recipe
 from mulcot.records import Example, Rationale, read_lines
@@ -189,3 +191,16 @@ def test_a_student_refuses_soft_labels_of_another_assistant(trained: Path, tmp_p
     go(recipe, output, other, first="assistant", last="assistant")
     with pytest.raises(TrainingError, match="assistant has changed"):
         go(recipe, output, other, first="student", last="student")
+
+
+@pytest.mark.parametrize("part", ["chains", "soft labels"])
+def test_full_memory_names_the_setting(
+    again: Callable[..., Loaded], monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def full(*args: object, **options: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    monkeypatch.setattr(Network if part == "chains" else Annotator, "forward" if part == "chains" else "_look", full)
+    with pytest.raises(TrainingError, match="annotate: out of memory") as found:
+        annotate(again("run", "annotate.batch_size=3"))
+    assert found.value.hint == "Lower annotate.batch_size (now 3)."

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from mulcot.backbones.qwen_vl import QwenVL
+from mulcot.backbones.runtime.network import Network
 from mulcot.datasets.synthetic import Synthetic
-from mulcot.errors import DataError, MulcotError
+from mulcot.errors import DataError, MulcotError, TrainingError
 from mulcot.evaluating import faithfulness
 from mulcot.evaluating.asking import EvaluationSet
 from mulcot.evaluating.scores import Scores
@@ -183,3 +184,13 @@ def test_labels_continue_a_chain_where_they_begin_to_differ() -> None:
     assert ways == [' "positive"', ' "neutral"', ' "negative"']
     for way, label in zip(ways, Sentiment().labels(), strict=True):
         assert Sentiment().read(begun + way).prediction == label
+
+
+def test_full_memory_names_the_setting(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **options: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    monkeypatch.setattr(Network, "forward", full)
+    with pytest.raises(TrainingError, match="evaluate: out of memory") as found:
+        EvaluateStage(**QUICK).run(job)
+    assert found.value.hint == "Lower evaluate.batch_size (now 4)."

@@ -102,14 +102,14 @@ class EvaluateStage(Stage):
         from mulcot.evaluating.scores import Scores
         from mulcot.evaluating.scoring import Marker
         from mulcot.metrics.chains import ChainScorer
+        from mulcot.training.guard import memory_advice
 
         marker = Marker(job.task, ChainScorer(similarity=self.similarity, reporter=job.reporter))
         rationales = chains_of(job, "teacher")
         boards = [Board(marker, data, find_references(job.task, data.examples, rationales)) for data in self._sets(job)]
         self._without_model(job, boards, {rationale.example_id: rationale for rationale in rationales})
-        for name in self.models:
-            if name != "teacher":
-                self._ask_model(job, name, boards)
+        with memory_advice("evaluate", f"Lower evaluate.batch_size (now {self.batch_size})."):
+            self._ask_models(job, boards)
         found = Scores(task=job.task.name, sets={board.data.name: board.scores(STUDENT) for board in boards})
         write_json(job.folder / "scores.json", found.model_dump(mode="json"))
         return _counts(found.sets)
@@ -146,6 +146,11 @@ class EvaluateStage(Stage):
             said = teacher_answers(job.task, examples, rationales, failed) if "teacher" in self.models else None
             if said is not None:
                 board.add("teacher", HOW, said)
+
+    def _ask_models(self, job: Job, boards: Sequence[Board]) -> None:
+        for name in self.models:
+            if name != "teacher":
+                self._ask_model(job, name, boards)
 
     def _ask_model(self, job: Job, name: str, boards: Sequence[Board]) -> None:
         """One model on all sets; it is loaded once."""
