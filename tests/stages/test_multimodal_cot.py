@@ -1,0 +1,196 @@
+"""The stages rationale, answer and evaluate of multimodal-cot, with a tiny new T5 on drawn questions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from science import QUESTIONS, write_science
+from small import go
+
+from mulcot.errors import DataError, MulcotError, RecipeError
+from mulcot.formats.reasons import load_explained, load_taught
+from mulcot.inference.settings import Decoding
+from mulcot.predicting.opening import open_predictor
+from mulcot.predicting.places import find_model
+from mulcot.predicting.posts import Post
+from mulcot.predicting.two_stage import TwoStagePredictor
+from mulcot.records import Example, Prediction, Rejected, read_lines
+from mulcot.rundir import file_hash
+
+KILLED = str(Path(__file__).parent / "killed_fusion.py")
+
+
+@pytest.fixture(scope="module")
+def science(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a recipe and its whole run, with two folds."""
+    folder = tmp_path_factory.mktemp("science")
+    recipe = write_science(folder)
+    go(recipe, "rationale.folds=2")
+    return folder
+
+
+def copy_run(science: Path, target: Path, *, without: tuple[str, ...] = ()) -> Path:
+    """The recipe with a copy of the run, some stages left out."""
+    target.mkdir(exist_ok=True)
+    shutil.copytree(science / "run", target / "run", ignore=shutil.ignore_patterns(*without))
+    text = (science / "recipe.yaml").read_text("utf-8").replace(str(science / "run"), str(target / "run"))
+    (target / "recipe.yaml").write_text(text, "utf-8")
+    return target / "recipe.yaml"
+
+
+def hashes(stage: Path) -> dict[str, str]:
+    files = [*stage.glob("model/*.safetensors"), *stage.glob("folds/*/model/*.safetensors")]
+    files += [path for name in ("explained.jsonl", "taught.jsonl") if (path := stage / name).exists()]
+    assert files
+    return {str(path.relative_to(stage)): file_hash(path) for path in files}
+
+
+def scores(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "run/6-evaluate/scores.json").read_text("utf-8"))
+    return found
+
+
+def test_every_example_is_explained_and_training_examples_by_a_model_that_has_not_seen_them(science: Path) -> None:
+    path = science / "run/4-rationale/explained.jsonl"
+    examples = list(read_lines(science / "run/1-dataset/examples.jsonl", Example))
+    assert list(load_explained(path, "model")) == [example.id for example in examples]
+    crossed = load_explained(path, "cross_fitted")
+    assert set(crossed) == {example.id for example in examples if example.split == "train"}
+    assert len({file_hash(p) for p in (science / "run/4-rationale").rglob("model/model.safetensors")}) == 3
+
+
+def test_what_was_taught_is_kept_with_its_author(science: Path) -> None:
+    taught = load_taught(science / "run/4-rationale/taught.jsonl")
+    assert len(taught) == sum(QUESTIONS.values())
+    assert {reason.source for reason in taught.values()} == {"human"}
+
+
+def test_the_best_rationales_are_chosen_by_rouge_and_the_best_answers_by_accuracy(science: Path) -> None:
+    for stage, measure in (("4-rationale", "rouge_l"), ("5-answer", "accuracy")):
+        lines = [json.loads(line) for line in (science / f"run/{stage}/metrics.jsonl").read_text().splitlines()]
+        assert [line for line in lines if measure in line.get("evaluation", {})]
+        assert all({"loss", "text", "target_tokens"} <= set(line) for line in lines if "loss" in line)
+
+
+@pytest.mark.parametrize(
+    ("stage", "after"), [("rationale", 2), ("rationale", 12), pytest.param("answer", 2, marks=pytest.mark.slow)]
+)
+def test_a_killed_stage_continues_to_the_same_bytes(science: Path, tmp_path: Path, stage: str, after: int) -> None:
+    place = {"rationale": "4-rationale", "answer": "5-answer"}[stage]
+    recipe = copy_run(science, tmp_path, without=(place, "5-answer", "6-evaluate"))
+    if stage == "answer":
+        shutil.copytree(science / "run/4-rationale", tmp_path / "run/4-rationale", dirs_exist_ok=True)
+    options = ["rationale.folds=2", f"{stage}.training.checkpoint_minutes=1e-9", "rationale.shard=8"]
+    command = [sys.executable, KILLED, str(recipe), stage, str(after), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    go(recipe, *options, first=stage, last=stage)
+    assert hashes(tmp_path / "run" / place) == hashes(science / "run" / place)
+
+
+@pytest.mark.parametrize("rationales", ["own", "cross_fitted"])
+def test_the_answer_model_may_learn_from_what_models_wrote(science: Path, tmp_path: Path, rationales: str) -> None:
+    recipe = copy_run(science, tmp_path, without=("5-answer", "6-evaluate"))
+    source = {"own": "model", "cross_fitted": "cross_fitted"}[rationales]
+    outcome = go(recipe, "rationale.folds=2", f"answer.rationales={rationales}", first="answer", last="answer")[-1]
+    assert outcome.record.counts[f"by_{source}"] == QUESTIONS["train"]
+    assert hashes(tmp_path / "run/5-answer") != hashes(science / "run/5-answer")
+
+
+def test_cross_fitted_rationales_that_nobody_wrote_are_missed_clearly(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cross-fitted") as found:
+        go(write_science(tmp_path, features=None), "answer.rationales=cross_fitted", last="answer")
+    assert "rationale.folds" in found.value.hint
+
+
+@pytest.mark.parametrize("form", ["QCM-A", pytest.param("QCM-RA", marks=pytest.mark.slow), "QCM-AR"])
+def test_one_model_alone_on_text_alone(tmp_path: Path, form: str) -> None:
+    recipe = write_science(tmp_path, features=None, rationale=None)
+    stages = [outcome.stage for outcome in go(recipe, f"answer.format={form}")]
+    assert stages == ["dataset", "answer", "evaluate"]
+    predictor = open_predictor(tmp_path / "run")
+    found = predictor.predict([Post(text="Which?", choices=("a", "b"))])[0]
+    assert isinstance(found, Prediction)
+    assert bool(found.probabilities) == (form == "QCM-A")
+    assert (found.chain is None) == (form == "QCM-A")
+
+
+def test_an_answer_model_without_rationales_to_read_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="QCMG-A"):
+        go(write_science(tmp_path, rationale=None))
+
+
+def test_the_section_evaluate_is_read_as_the_method_means_it(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"evaluate\.models: unknown key"):
+        go(write_science(tmp_path, evaluate={"models": ["student"]}))
+
+
+def test_scores_have_groups_written_answers_and_what_rationales_say(science: Path) -> None:
+    found = scores(science)["sets"]["test"]
+    assert set(found["models"]) == {
+        "majority", "answer", "text_only", "generated", "no_rationale", "gold_rationale"
+    }  # fmt: skip
+    own = found["questions"]["answer"]
+    assert own["groups"]["AVG"]["examples"] == QUESTIONS["test"]
+    assert own["groups"]["AVG"]["accuracy"] == found["models"]["answer"]["labels"]["accuracy"]
+    assert own["groups"]["IMG"]["examples"] + own["groups"]["NO"]["examples"] <= QUESTIONS["test"]
+    assert sum(own["errors"].values()) == round(QUESTIONS["test"] * (1 - own["groups"]["AVG"]["accuracy"]))
+    assert found["questions"]["generated"]["written"]["unparsed"] >= 0
+    assert found["models"]["answer"]["references"] == "human"
+    assert {"paper", "standard"} <= set(found["models"]["answer"]["overlap"])
+    assert scores(science)["published"] == []
+
+
+def test_a_run_that_was_moved_still_answers(science: Path, tmp_path: Path) -> None:
+    copy_run(science, tmp_path)
+    predictor = open_predictor(tmp_path / "run")
+    assert isinstance(predictor, TwoStagePredictor)
+    posts = [
+        Post(text="One?", choices=("only",)),
+        Post(text="Which of twelve?", choices=tuple("abcdefghijkl"), context="A hint."),
+        Post(text="None?"),
+    ]
+    one, twelve, none = predictor.predict(posts)
+    assert isinstance(one, Prediction)
+    assert (one.label, one.probabilities) == ("A", {"A": 1.0})
+    assert isinstance(twelve, Prediction)
+    assert len(twelve.probabilities) == 12
+    assert sum(twelve.probabilities.values()) == pytest.approx(1)
+    assert twelve.chain == "".join(predictor.stream(posts[1]))
+    assert isinstance(none, Rejected)
+    assert none.reason == "choice_count"
+
+
+def test_a_picture_seen_on_the_fly_has_the_features_of_the_stage(science: Path) -> None:
+    lines = (science / "run/6-evaluate/predictions/test/answer.jsonl").read_text("utf-8").splitlines()
+    kept = {line["id"]: line for line in map(json.loads, lines)}
+    examples = read_lines(science / "run/1-dataset/examples.jsonl", Example)
+    shown = [example for example in examples if example.id in kept and example.images]
+    predictor = open_predictor(science / "run", decoding=Decoding(max_tokens=24))
+    assert shown
+    post = Post(text=shown[0].text, choices=shown[0].choices, context=shown[0].context,
+                image=science / "run/1-dataset/pictures" / shown[0].images[0].path)  # fmt: skip
+    (found,) = predictor.predict([post])
+    assert isinstance(found, Prediction)
+    (blind,) = predictor.predict([Post(text=post.text, choices=post.choices, context=post.context)])
+    assert isinstance(blind, Prediction)
+    before = kept[shown[0].id]["logprobs"]
+    assert dict(found.logprobs) == pytest.approx(before, abs=0.02)
+    assert dict(blind.logprobs) != pytest.approx(before, abs=0.02)
+
+
+def test_the_model_that_explains_does_not_answer_alone(science: Path, tmp_path: Path) -> None:
+    with pytest.raises(MulcotError, match="does not answer alone"):
+        open_predictor(science / "run/4-rationale")
+    recipe = copy_run(science, tmp_path, without=("4-rationale",))
+    assert recipe.exists()
+    with pytest.raises(MulcotError, match="rationale model"):
+        open_predictor(tmp_path / "run")
+    assert find_model(science / "run") == science / "run/5-answer/model"
