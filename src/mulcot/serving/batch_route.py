@@ -22,7 +22,7 @@ from typing import IO, NamedTuple
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from mulcot.errors import MediaError
@@ -120,29 +120,35 @@ async def _after(first: bytes, lines: AsyncIterator[bytes]) -> AsyncIterator[byt
 async def _lines(request: Request, limits: UploadLimits, places: Places) -> AsyncGenerator[bytes, None]:
     """The whole reply."""
     with places.taken(), tempfile.TemporaryDirectory(prefix="mulcot-batch-") as folder:
-        upload = await _received(request, limits)
+        form = await _received(request, limits)
         try:
+            upload = _checked(form)
             rows = await asyncio.to_thread(_table, upload.table, Path(folder) / "table", limits)
             pictures = await asyncio.to_thread(Pictures, upload.images.file, limits) if upload.images else None
+            yield _line({"total": len(rows)})
+            desk = Desk(request, pictures, upload.label_only)
+            async with aclosing(desk.answers(rows)) as answers:
+                async for answer in answers:
+                    yield _line(answer)
+            yield _line({"done": True})
         except UploadRefused as error:
             raise RefusedUpload(error) from error
-        yield _line({"total": len(rows)})
-        desk = Desk(request, pictures, upload.label_only)
-        async with aclosing(desk.answers(rows)) as answers:
-            async for answer in answers:
-                yield _line(answer)
-        yield _line({"done": True})
+        finally:
+            await form.close()
 
 
-async def _received(request: Request, limits: UploadLimits) -> Upload:
+async def _received(request: Request, limits: UploadLimits) -> FormData:
     """The parts of the form, spooled to disk where they are large, and never more than is allowed."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise Invalid("send a form (multipart/form-data) with the file `table`, and `images` as a zip")
     most = limits.max_table_bytes + limits.max_archive_bytes + 2**16
     try:
-        form = await MultiPartParser(request.headers, _bounded(request, most), max_files=2, max_fields=2).parse()
+        return await MultiPartParser(request.headers, _bounded(request, most), max_files=2, max_fields=2).parse()
     except MultiPartException as error:
         raise Invalid(f"the form cannot be read: {error.message}") from error
+
+
+def _checked(form: FormData) -> Upload:
     table, images = form.get("table"), form.get("images")
     if not isinstance(table, UploadFile) or isinstance(images, str):
         raise Invalid("the form needs the file `table` (CSV, TSV or JSON Lines); `images` is a zip file")

@@ -61,7 +61,8 @@ export class Picture {
 
   toggle(there) {
     get("preview").hidden = !there;
-    get("picture-label").hidden = there;
+    get("picture-label").classList.toggle("again", there);
+    get("picture-verb").textContent = there ? "Choose another picture" : "Choose a picture";
   }
 
   /** As the service takes it. */
