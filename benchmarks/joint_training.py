@@ -39,9 +39,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForImageTextToText, Qwen2_5_VLConfig
+from transformers import AttentionInterface, AutoModelForImageTextToText, Qwen2_5_VLConfig
 
 from mulcot.backbones.base import Lora
+from mulcot.backbones.runtime import trunk
 from mulcot.backbones.runtime.network import KERNELS, Attention, Network
 from mulcot.backbones.runtime.positions import rope_positions
 from mulcot.backbones.runtime.quiet import quiet
@@ -127,6 +128,8 @@ def build(
             torch.nn.init.normal_(parameter, std=0.02)
     network = Network(tuned.to(device).train(), attention)
     if compiled:
+        # Attention stays as it is: its backward pass fails to compile for the CPU (torch 2.13), and is a kernel anyway.
+        AttentionInterface.register(trunk.NAME, torch.compiler.disable(trunk.attend_trunk))
         for layer in network.inner.model.language_model.layers:
             layer.compile(dynamic=True)  # batches differ in length
     return network
