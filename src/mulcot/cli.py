@@ -10,7 +10,18 @@ from typing import Annotated
 
 import typer
 
-from mulcot import cli_data, cli_export, cli_init, cli_predict, cli_score, cli_serve, cli_teacher, cli_tiny
+from mulcot import (
+    cli_compare,
+    cli_data,
+    cli_export,
+    cli_init,
+    cli_predict,
+    cli_report,
+    cli_score,
+    cli_serve,
+    cli_teacher,
+    cli_tiny,
+)
 from mulcot.errors import Interrupted, MulcotError, printable
 from mulcot.version import __version__
 
@@ -31,6 +42,8 @@ app.command()(cli_init.init)
 app.command()(cli_predict.predict)
 app.command()(cli_export.export)
 app.command()(cli_score.score)
+app.command()(cli_report.report)
+app.command()(cli_compare.compare)
 app.command()(cli_serve.serve)
 
 RecipePath = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", metavar="RECIPE")]

@@ -25,7 +25,7 @@ from mulcot.settings import fingerprint
 from mulcot.stages.base import Job, Stage
 
 METHODS: dict[str, tuple[str, ...]] = {
-    "mulcot-rd": ("dataset", "teacher", "assistant", "annotate", "student", "evaluate"),
+    "mulcot-rd": ("dataset", "teacher", "assistant", "annotate", "student", "evaluate", "report"),
     "multimodal-cot": ("dataset", "teacher", "features", "rationale", "answer", "evaluate", "report"),
 }
 OPTIONAL = {"multimodal-cot": ("teacher", "features", "rationale")}
@@ -163,7 +163,8 @@ def _prepare(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Reporte
 
 def _before(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
     """The stages it reads: those it needs, and of those it wants the ones that the recipe describes."""
-    return (*stage.needs, *(name for name in stage.wants if recipe.stage(name) is not None))
+    known = METHODS[recipe.method]
+    return (*stage.needs, *(name for name in stage.wants if name in known and recipe.stage(name) is not None))
 
 
 def _mark(stage: Stage, recipe: Recipe, inputs: Json) -> str:

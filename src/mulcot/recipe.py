@@ -33,6 +33,7 @@ from mulcot.stages.evaluate import EvaluateStage
 from mulcot.stages.evaluate_questions import EvaluateQuestionsStage
 from mulcot.stages.features import FeaturesStage
 from mulcot.stages.rationale import RationaleStage
+from mulcot.stages.report import ReportStage
 from mulcot.stages.student import StudentStage
 from mulcot.stages.teacher import TeacherStage
 from mulcot.tasks.base import Task, tasks
@@ -75,6 +76,8 @@ class Recipe(Settings):
     """The model that answers, and how it learns."""
     evaluate: EvaluateStage | EvaluateQuestionsStage | None = None
     """Who is compared on which examples."""
+    report: ReportStage = ReportStage()
+    """The page at the end; it is written without being asked for."""
 
     @field_validator("evaluate", mode="before")
     @classmethod
