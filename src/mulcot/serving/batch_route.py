@@ -37,7 +37,7 @@ from mulcot.serving.problems import Busy, Invalid, Problem, TooLarge
 from mulcot.serving.service import charge, service_of
 
 WINDOW = 16
-"""Rows of one upload that wait or are being answered at the same time."""
+"""Rows of one upload that wait or are being answered at the same time; never more than half of the queue."""
 FORM = {
     "requestBody": {
         "required": True,
@@ -184,6 +184,7 @@ class Desk:
         self._service = service_of(request)
         self._pictures = pictures
         self._label_only = label_only
+        self.window = max(1, min(WINDOW, self._service.serving.queue // 2))
 
     async def answers(self, rows: Sequence[UploadRow]) -> AsyncGenerator[Json, None]:
         """One answer per row, the first to be ready first."""
@@ -191,7 +192,7 @@ class Desk:
         try:
             for row in rows:
                 running.add(asyncio.create_task(self._answer(row)))
-                if len(running) < WINDOW:
+                if len(running) < self.window:
                     continue
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -240,7 +241,8 @@ class Desk:
                     paid = True
                 return await submit(self._service, post, label_only=self._label_only)
             except Busy as busy:
-                await asyncio.sleep(float(busy.headers.get("Retry-After", 1)))
+                seconds = float(busy.headers["Retry-After"])
+                await asyncio.sleep(min(seconds, max(0.05, self._service.engine.patience)) if paid else seconds)
 
 
 def _line(value: Json) -> bytes:
