@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 from mulcot.families import FAMILIES
 from mulcot.recipe import Recipe
 from mulcot.settings import Settings
+from mulcot.training.settings import Training
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "mulcot"
@@ -72,6 +73,14 @@ def section(name: str) -> str:
     return options_table(cls)
 
 
+def schedules() -> str:
+    """The options of every schedule."""
+    kinds = get_args(Training.model_fields["schedule"].annotation)
+    return "\n".join(
+        f"`{kind.model_fields['kind'].default}`: {_first_line(kind)}\n\n{options_table(kind)}" for kind in kinds
+    )
+
+
 def options_table(cls: type[Settings]) -> str:
     """The fields of a settings class: name, default, meaning."""
     rows = ["| option | default | meaning |", "| --- | --- | --- |"]
@@ -122,6 +131,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "plugins": plugins,
     "published": published,
     "recipe-keys": recipe_keys,
+    "schedules": schedules,
     "section": section,
     "tree": tree,
 }
