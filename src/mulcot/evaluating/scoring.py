@@ -27,6 +27,7 @@ from mulcot.metrics.chains import ChainScorer
 from mulcot.metrics.classification import classify
 from mulcot.metrics.comparison import compare_labels, mcnemar
 from mulcot.metrics.confusion import Confusion
+from mulcot.metrics.floors import other_references
 from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.tasks.base import Task
 
@@ -96,11 +97,15 @@ class Marker:
             return {}, None
         sources = sorted({reference.source for _, reference in known})
         variants = self.scorer.score([(chain, reference.text) for chain, reference in known])
+        others = other_references([e.label for e, _ in chained if e.id in references])
+        drawn = [(known[n][1].text, one.text) for (_, one), n in zip(known, others, strict=True) if n is not None]
+        floors = self.scorer.score(drawn) if drawn else {}
         out = {
             name: {
                 **scores.scores,
                 **scores.beside,
                 "pairs": len(known),
+                "floor": floors[name].scores if name in floors else None,
                 "intervals": {key: list(ends) for key, ends in scores.intervals().items()},
                 "how": scores.how,
                 "notes": scores.notes,
