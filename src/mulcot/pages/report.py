@@ -31,6 +31,7 @@ class Section(NamedTuple):
 
 SECTIONS: tuple[Section, ...] = (
     Section("results", "Results", parts.results),
+    Section("questions", "By kind of question", parts.questions),
     Section("diagnosis", "Diagnosis", parts.diagnosis),
     Section("flow", "Origin of the chains", parts.flow),
     Section("chains", "Quality of the chains", parts.chains),

@@ -98,6 +98,17 @@ def results(view: View) -> Values | None:
     }
 
 
+def questions(view: View) -> Values | None:
+    """Accuracy by kind of question, with the paper's rows; for multimodal-cot."""
+    sets = []
+    for name, found in view.sets:
+        if found.questions:
+            models = [(title_of(model), model, found.questions[model]) for model in found.questions]
+            groups = list(dict.fromkeys(group for _, _, scores in models for group in scores.groups))
+            sets.append({"name": name, "models": models, "groups": groups})
+    return {"sets": sets, "published": view.run.scores.published if view.run.scores else []} if sets else None
+
+
 def diagnosis(view: View) -> Values | None:
     """Signatures that were found."""
     return {"found": diagnose(view.run)} if view.run.stages else None
