@@ -114,7 +114,7 @@ def test_cross_fitted_rationales_that_nobody_wrote_are_missed_clearly(tmp_path: 
 def test_one_model_alone_on_text_alone(tmp_path: Path, form: str) -> None:
     recipe = write_science(tmp_path, features=None, rationale=None)
     stages = [outcome.stage for outcome in go(recipe, f"answer.format={form}")]
-    assert stages == ["dataset", "answer", "evaluate"]
+    assert stages == ["dataset", "answer", "evaluate", "report"]
     predictor = open_predictor(tmp_path / "run")
     found = predictor.predict([Post(text="Which?", choices=("a", "b"))])[0]
     assert isinstance(found, Prediction)
