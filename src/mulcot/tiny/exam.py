@@ -16,7 +16,7 @@ from mulcot.inference.settings import Decoding
 from mulcot.records import Example, ImageRef, Record
 from mulcot.tasks.base import Purpose
 from mulcot.tasks.sentiment import Sentiment
-from mulcot.tiny.lessons import COPYING, Mix, lesson
+from mulcot.tiny.lessons import READING, Mix, lesson
 from mulcot.world import chains, vocabulary
 from mulcot.world.picture import paint
 from mulcot.world.posts import posts
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 BATCH = 50
 LONGEST = 80
-QUESTIONS = Mix(long={"hear": 1, "compare": 1}, short={"match": 1, "topic": 1, "look": 1}, salad=0)
+QUESTIONS = Mix(long={"hear": 1, "compare": 1}, short={"match": 1, "topic": 1, "look": 1})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ def examine(model: LoadedModel, count: int, seed: int = 0) -> Marks:
 
 def describing(model: LoadedModel, count: int, seed: int = 0) -> dict[str, float]:
     """For every attribute, the share of captions that say it right."""
-    lessons = [lesson(seed, number, COPYING, "test") for number in range(count)]
+    lessons = [lesson(seed, number, READING, "test") for number in range(count)]
     rows = [model.encode(str(n), [own.picture], _open(own.caption)) for n, own in enumerate(lessons)]
     right: dict[str, int] = defaultdict(int)
     for own, written in zip(lessons, _written(model, rows), strict=True):

@@ -1,17 +1,27 @@
-"""Second and third stage: the language model learns to describe pictures and to read posts, behind a finished tower."""
+"""Second and third stage: the language model learns to describe pictures and to read posts, behind a finished tower.
+
+In the third stage linear heads in the middle of the model ask, at every token of both branches, for all there is to
+know about post and picture. So whatever is written next, and wherever a label is given, the facts are at hand, and the
+layers above are free to learn what follows from them. The heads are dropped afterwards.
+
+Letters: B rows, S tokens of a row, P places where the heads ask, D width, V choices.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, rms_norm
 
-from mulcot.encoded import Encoded
 from mulcot.objectives import JointObjective
 from mulcot.objectives.joint import Joint
-from mulcot.objectives.rows import pack
+from mulcot.objectives.rows import PREFIX, Batch, pack
 from mulcot.progress import Reporter
-from mulcot.tiny.lessons import Mix, lesson
+from mulcot.tiny.facts import FACTS, facts
+from mulcot.tiny.lessons import Lesson, Mix, lesson
 from mulcot.tiny.sizes import Course
 from mulcot.tiny.steps import descend
 
@@ -23,18 +33,49 @@ def learn_to_speak(model: LoadedModel, course: Course, mix: Mix, seed: int, repo
     """Trains the language model; the vision tower stays as it is."""
     network = model.network
     network.inner.model.visual.requires_grad_(False)
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     joint = Joint(network, JointObjective(reasoning=0.5, label=0.5, head_tokens=4096))
+    questions = Questions(network.inner.model.language_model) if mix.questions else None
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if questions is not None:
+        learning += questions.parameters()
 
     def loss(step: int) -> Tensor:
-        rows = [encoded(model, mix, seed, step * course.batch + number) for number in range(course.batch)]
+        lessons = [lesson(seed, step * course.batch + number, mix) for number in range(course.batch)]
+        rows = [model.encode("", [own.picture], own.long, own.short) for own in lessons]
         batch = pack(rows, "shared_prefix", model.pad)
-        return joint(batch, batch.counts).total  # type: ignore[no-any-return]
+        total: Tensor = joint(batch, batch.counts).total
+        return total if questions is None else total + questions.loss(lessons, batch)
 
-    descend(loss, learning, course, reporter, "speaking")
+    descend(loss, learning, course, reporter, "reading" if mix.questions else "copying")
+    if questions is not None:
+        questions.leave()
 
 
-def encoded(model: LoadedModel, mix: Mix, seed: int, number: int) -> Encoded:
-    """A lesson as one row."""
-    own = lesson(seed, number, mix)
-    return model.encode(str(number), [own.picture], own.long, own.short)
+class Questions(nn.Module):
+    """One linear head per fact on what the middle layer hands on."""
+
+    def __init__(self, language: Any) -> None:
+        super().__init__()
+        width, middle = language.norm.weight.shape[0], len(language.layers) // 2
+        self.heads = nn.ModuleDict({name: nn.Linear(width, len(choices)) for name, choices in FACTS.items()})
+        self.seen_BSD = torch.empty(0)
+        self._hook = language.layers[middle].register_forward_hook(self._see)
+
+    def _see(self, layer: nn.Module, given: Any, handed_on: Tensor) -> None:
+        self.seen_BSD = handed_on
+
+    def loss(self, lessons: Sequence[Lesson], batch: Batch) -> Tensor:
+        """The mean loss over all facts, at the tokens of both branches of the batch that was last seen."""
+        asked_BS = batch.branch_BS > PREFIX
+        row_P = torch.arange(len(lessons))[:, None].expand_as(asked_BS)[asked_BS]
+        seen_PD = rms_norm(self.seen_BSD[asked_BS], self.seen_BSD.shape[-1:])
+        known = [facts(own) for own in lessons]
+        losses = []
+        for name, head in self.heads.items():
+            right_P = torch.tensor([own.get(name, -1) for own in known])[row_P]
+            losses.append(cross_entropy(head(seen_PD), right_P, ignore_index=-1))
+        return torch.stack(losses).mean()
+
+    def leave(self) -> None:
+        """Takes the heads off the model."""
+        self._hook.remove()

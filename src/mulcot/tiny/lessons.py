@@ -40,8 +40,10 @@ class Mix:
 
     long: dict[str, int]
     short: dict[str, int]
-    salad: float
+    salad: float = 0.0
     """How often the post is words in no order, to be repeated."""
+    questions: bool = False
+    """Whether heads ask for the facts on the way; see `language.py`."""
 
 
 COPYING = Mix(long={"caption": 4, "repeat": 1}, short={"repeat": 1, "hear": 4, "compare": 3}, salad=0.33)
@@ -49,7 +51,7 @@ COPYING = Mix(long={"caption": 4, "repeat": 1}, short={"repeat": 1, "hear": 4, "
 READING = Mix(
     long={"caption": 2, "hear": 1, "compare": 1, "notes": 6},
     short={"match": 2, "topic": 1, "look": 2, "answer": 5},
-    salad=0,
+    questions=True,
 )
 """Then, who says what about what; and answering at once, as labels are given."""
 TWO_CLAUSES = 0.3
@@ -61,6 +63,8 @@ class Lesson:
 
     scene: Scene
     picture: Image.Image
+    clause: Clause | None
+    """What is asked about; None where the post is words in no order."""
     caption: Turn
     long: Turn
     short: Turn
@@ -77,6 +81,7 @@ def lesson(seed: int, number: int, mix: Mix, split: str = "train") -> Lesson:
     return Lesson(
         scene=scene,
         picture=paint(scene),
+        clause=post.asked,
         caption=_turn(post, scene, "caption", caption),
         long=_turn(post, scene, long, caption),
         short=_turn(post, scene, short, caption),

@@ -84,7 +84,7 @@ SIZES: dict[Name, Size] = {
         sight_width=64,
         sight_layers=3,
         seeing=Course(steps=1000, batch=48, rate=3e-3),
-        copying=Course(steps=600, batch=16, rate=3e-3),
-        reading=Course(steps=1200, batch=16, rate=2e-3),
+        copying=Course(steps=700, batch=16, rate=3e-3),
+        reading=Course(steps=1600, batch=16, rate=2e-3),
     ),
 }

@@ -1,0 +1,132 @@
+"""How the tiny models begin and learn, and what the shipped ones can do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mulcot.backbones.tiny import WEIGHTS
+from mulcot.objectives.rows import mask, pack
+from mulcot.progress import Reporter
+from mulcot.tiny.build import build
+from mulcot.tiny.exam import examine
+from mulcot.tiny.facts import FACTS
+from mulcot.tiny.language import Questions, learn_to_speak
+from mulcot.tiny.lessons import READING, Mix, lesson
+from mulcot.tiny.models import fresh, open_model
+from mulcot.tiny.sizes import Course, Size
+
+SMALL = Size(
+    width=64,
+    inner=96,
+    layers=2,
+    keys=1,
+    sight_width=32,
+    sight_layers=1,
+    seeing=Course(steps=2, batch=4, rate=1e-3),
+    copying=Course(steps=2, batch=2, rate=1e-3),
+    reading=Course(steps=2, batch=2, rate=1e-3),
+)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_others(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        build(tmp_path / name, SMALL, seed, Reporter.silent())
+    first, second, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
+    assert first == second
+    assert first != other
+
+
+def test_an_interrupted_build_goes_on_behind_its_last_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(tmp_path / "whole", SMALL, 0, Reporter.silent())
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mulcot.tiny.build.learn_to_speak", stop)
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path / "broken", SMALL, 0, Reporter.silent())
+    monkeypatch.setattr("mulcot.tiny.build.learn_to_see", stop)  # must not be needed again
+    build(tmp_path / "broken", SMALL, 0, Reporter.silent())
+    whole, broken = (tmp_path / name / "model.safetensors" for name in ("whole", "broken"))
+    assert whole.read_bytes() == broken.read_bytes()
+
+
+def test_a_fresh_model_looks_back_and_copies(tmp_path: Path) -> None:
+    """The second layer's first head finds what came after the same token before."""
+    torch.manual_seed(0)
+    size = Size(**{name: getattr(SMALL, name) for name in Size.__slots__} | {"width": 128, "layers": 4})
+    model = fresh(tmp_path / "m", size, 0)
+    own = lesson(0, 0, Mix(long={"repeat": 1}, short={"repeat": 1}))
+    batch = pack([model.encode("a", [], own.long)], "shared_prefix", model.pad)
+    layer = model.network.inner.model.language_model.layers[1].self_attn
+    taken: list[torch.Tensor] = []
+    layer.v_proj.register_forward_hook(lambda module, given, out: taken.append(out.detach()))
+    queries: list[torch.Tensor] = []
+    layer.q_proj.register_forward_hook(lambda module, given, out: queries.append(out.detach()))
+    keys: list[torch.Tensor] = []
+    layer.k_proj.register_forward_hook(lambda module, given, out: keys.append(out.detach()))
+    with torch.no_grad():
+        model.network(batch.ids_BS, batch.positions_ABS, mask(batch, "sdpa"))
+    head = layer.head_dim
+    scores_SS = queries[0][0, :, :head] @ keys[0][0, :, :head].T
+    ids = batch.ids_BS[0].tolist()
+    found = right = 0
+    for place, token in enumerate(ids):
+        earlier = [n + 1 for n in range(place - 1) if ids[n] == token]
+        if earlier and place > 10:
+            found += 1
+            right += int(scores_SS[place, 1:place].argmax()) + 1 in earlier
+    assert found > 5
+    assert right / found > 0.5, "guessing finds one in a hundred"
+
+
+def test_heads_that_ask_for_facts_teach_and_leave(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = fresh(tmp_path / "m", SMALL, 0)
+    layers = model.network.inner.model.language_model.layers
+    before = layers[0].mlp.up_proj.weight.detach().clone()
+    learn_to_speak(model, Course(steps=1, batch=2, rate=1e-3), READING, 0, Reporter.silent())
+    assert not torch.equal(before, layers[0].mlp.up_proj.weight)
+    assert not any(layer._forward_hooks for layer in layers)
+    assert not any("heads" in name for name, _ in model.network.named_parameters())
+
+
+def test_facts_are_asked_at_both_branches_and_only_there(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = fresh(tmp_path / "m", SMALL, 0)
+    language = model.network.inner.model.language_model
+    own = lesson(0, 0, READING)
+    batch = pack([model.encode("", [], own.long, own.short)], "shared_prefix", model.pad)
+    questions = Questions(language)
+    states_BSD = torch.randn(*batch.ids_BS.shape, language.norm.weight.shape[0], requires_grad=True)
+    questions.seen_BSD = states_BSD
+    questions.loss([own], batch).backward()
+    asked_S = states_BSD.grad[0].abs().sum(-1) > 0
+    assert asked_S.sum() == sum(len(branch.prompt) + len(branch.target) for branch in _branches(model, own))
+    assert not asked_S[: len(model.encode("", [], own.long).prefix)].any()
+    assert set(questions.heads) == set(FACTS)
+
+
+def _branches(model, own):
+    row = model.encode("", [], own.long, own.short)
+    return row.chain, row.label
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["assistant", "student"])
+def test_the_shipped_models_see_and_read_and_know_no_rule(name: str) -> None:
+    marks = examine(open_model(WEIGHTS / name), 200, seed=11)
+    assert min(marks.captions[part] for part in ("main", "setting", "colour", "extra")) > 0.9
+    assert marks.captions["count"] > 0.75
+    assert marks.reading > 0.8
+    assert marks.answering > 0.95
+    assert marks.labels < marks.majority + 0.1, "they must not know what follows from what"
