@@ -4,12 +4,15 @@ import base64
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
 from mulcot.records import Prediction
+from mulcot.serving.engine import GATHER, SLICE, Room
+from mulcot.serving.settings import Limits
 
 from .fakes import LABELS, Fake, Unfolding, chain_of, label_of
 from .running import Running, served
@@ -194,6 +197,22 @@ def test_the_interface_describes_itself_with_examples_that_work(service: Running
     answer = schema["paths"]["/v1/predict"]["post"]["responses"]["200"]["content"]["application/json"]["example"]
     assert answer.keys() == service.json("/v1/predict", {"text": "a"})[1].keys()
     assert set(Prediction.__dataclass_fields__) >= set(answer) - {"model", "timings"}
+
+
+def test_the_docs_name_every_route_limit_and_option(service: Running) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8")
+    for path in service.json("/openapi.json")[1]["paths"]:
+        assert path in text
+    limits = Limits()
+    for said in (
+        f"{limits.header_seconds:g} seconds for a header, {limits.body_seconds:g} for a body, "
+        f"{limits.reading_seconds:g} without reading",
+        f"{limits.images.max_bytes // 10**6} MB, {limits.images.max_pixels // 10**6} megapixels",
+        f"slice of {1000 * SLICE:g} milliseconds",
+        f"up to {1000 * GATHER:g} milliseconds",
+        f"{Room().pixels // 10**6} megapixels",
+    ):
+        assert said in " ".join(text.split()), said
 
 
 def test_metrics_count_requests_batches_and_tokens(service: Running) -> None:

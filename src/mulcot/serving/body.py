@@ -9,6 +9,9 @@ from starlette.types import Message, Receive
 
 from mulcot.serving.problems import Busy, Slow, TooLarge
 
+DRAIN_SECONDS = 2.0
+DRAIN_PAUSE = 0.2
+
 
 class Budget:
     """Bytes of all bodies in memory."""
@@ -58,6 +61,16 @@ class Body:
         self._count(len(message.get("body", b"")))
         self._complete = not message.get("more_body", False)
         return message
+
+    async def drain(self) -> None:
+        """Takes what is still being sent, for a moment: its sender should read the refusal, not lose the connection."""
+        until = time.monotonic() + DRAIN_SECONDS
+        while self.unread and time.monotonic() < until:
+            try:
+                message = await asyncio.wait_for(self._receive(), DRAIN_PAUSE)
+            except TimeoutError:
+                return
+            self._complete = message["type"] != "http.request" or not message.get("more_body", False)
 
     def release(self) -> None:
         """The request is over."""

@@ -86,6 +86,7 @@ class Guard:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 visit.status = message["status"]
+                await body.drain()
                 known = {name.lower() for name, _ in message["headers"]}
                 extra = {**HEADERS, "x-request-id": visit.id, **({"connection": "close"} if body.unread else {})}
                 pairs = [(name.encode(), value.encode()) for name, value in extra.items()]
