@@ -103,7 +103,7 @@ def test_another_tokenizer_is_noticed(tmp_path: Path, model: FusionModel) -> Non
         load_fusion(tmp_path)
 
 
-@pytest.mark.parametrize("gone", ["fusion.json", "fusion.safetensors", "preprocess.json"])
+@pytest.mark.parametrize("gone", ["fusion.json", "fusion.safetensors", "preprocess.json", "model.safetensors"])
 @pytest.mark.parametrize("damaged", [True, False])
 def test_a_damaged_folder_is_an_error_with_a_hint(tmp_path: Path, model: FusionModel, gone: str, damaged: bool) -> None:
     model.save(tmp_path)
@@ -122,6 +122,15 @@ def test_what_is_no_t5_is_refused(tmp_path: Path) -> None:
         load_fusion(T5Fusion(model=str(tmp_path)))
     with pytest.raises(MulcotError, match="no model at"):
         load_fusion(T5Fusion(model=str(tmp_path / "nothing")))
+
+
+def test_a_pickled_checkpoint_is_not_opened(tmp_path: Path, t5_writer: Callable[..., Path]) -> None:
+    folder = t5_writer(tmp_path / "t5")
+    torch.save({}, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(MulcotError, match="cannot be read") as caught:
+        load_fusion(T5Fusion(model=str(folder)))
+    assert "safetensors" in caught.value.hint
 
 
 def test_the_tiny_t5_is_the_same_for_a_seed_and_comes_back(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase, T5ForConditionalGeneration
 
@@ -75,8 +76,12 @@ def _pretrained(
         raise MulcotError(f"{source} is a {config.model_type!r} model; this backbone reads 't5'", hint=hint)
     frozen = settings.lora is not None or not trainable
     dtype = DTYPES[settings.dtype] if frozen else torch.float32
-    t5 = T5ForConditionalGeneration.from_pretrained(source, config=config, dtype=dtype, use_safetensors=True)
-    return t5, AutoTokenizer.from_pretrained(source)
+    try:
+        t5 = T5ForConditionalGeneration.from_pretrained(source, config=config, dtype=dtype, use_safetensors=True)
+        return t5, AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, SafetensorError) as error:
+        hint = "It needs a tokenizer and weights as safetensors; convert a pickled checkpoint once, where you trust it."
+        raise MulcotError(f"the model at {source} cannot be read: {error}", hint=hint) from error
 
 
 def _tuned(t5: Any, settings: T5Fusion, folder: Path | None, trainable: bool) -> nn.Module:
