@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: install demo test test-full check format docs bench clean
+.PHONY: install demo demo-science test test-full check format docs bench clean
 
 install: .venv/.installed
 
@@ -17,6 +17,9 @@ demo: install  ## the method on synthetic posts, and pages to look at
 	$(BIN)/mulcot data stats --recipe recipes/demo.yaml
 	$(BIN)/mulcot data preview --recipe recipes/demo.yaml --out runs/demo/posts.html
 	$(BIN)/mulcot teacher review runs/demo --out runs/demo/chains.html
+
+demo-science: install  ## rationale first, then the answer, on drawn science questions
+	$(BIN)/mulcot run recipes/demo_science.yaml
 
 test: install  ## the fast suite
 	$(BIN)/python -m pytest -m 'not slow and not gpu' -n 2 $(ARGS)

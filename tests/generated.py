@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 from mulcot.families import FAMILIES
 from mulcot.recipe import Recipe
 from mulcot.settings import Settings
+from mulcot.stages.evaluate_questions import EvaluateQuestionsStage
 from mulcot.training.settings import Training
 
 ROOT = Path(__file__).parent.parent
@@ -71,6 +72,11 @@ def section(name: str) -> str:
         parts = (annotation, *get_args(annotation))
         cls = next(part for part in parts if isinstance(part, type) and issubclass(part, Settings))
     return options_table(cls)
+
+
+def evaluate_questions() -> str:
+    """The options of `evaluate` where the method is multimodal-cot."""
+    return options_table(EvaluateQuestionsStage)
 
 
 def schedules() -> str:
@@ -127,6 +133,7 @@ def recipe_keys() -> str:
 
 GENERATORS: dict[str, Callable[..., str]] = {
     "command-line": command_line,
+    "evaluate-questions": evaluate_questions,
     "options": options,
     "plugins": plugins,
     "published": published,

@@ -148,6 +148,14 @@ def test_scores_have_groups_written_answers_and_what_rationales_say(science: Pat
     assert scores(science)["published"] == []
 
 
+def test_other_questions_are_evaluated_without_training_on_them(science: Path, tmp_path: Path) -> None:
+    recipe = copy_run(science, tmp_path, without=("6-evaluate", "7-report"))
+    other = 'evaluate.others={"strange": {"name": "synthetic_science", "train": 0, "dev": 0, "test": 3, "seed": 9}}'
+    options = ("rationale.folds=2", other, 'evaluate.baselines=["text_only"]', "evaluate.generate=false")
+    go(recipe, *options, first="evaluate", last="evaluate")
+    assert scores(tmp_path)["sets"]["strange"]["questions"]["answer"]["groups"]["AVG"]["examples"] == 3
+
+
 def test_a_run_that_was_moved_still_answers(science: Path, tmp_path: Path) -> None:
     copy_run(science, tmp_path)
     predictor = open_predictor(tmp_path / "run")

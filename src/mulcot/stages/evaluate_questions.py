@@ -2,6 +2,7 @@
 
 predictions/<set>/<name>.jsonl   one line per question, in order
 calibration/dev/answer.jsonl     what the temperature is fitted on
+sets/<name>/                     the pictures of other datasets that came without files of their own
 scores.json                      what they are worth; docs/scores.schema.json describes it
 
 `answer` is the pair as it is used. `generated` writes the answer instead of scoring the choices. `no_rationale` and
@@ -12,12 +13,9 @@ both models; `majority` always gives the most frequent answer of the training da
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
-
-from mulcot.errors import DataError
 from mulcot.formats.reasons import load_taught
 from mulcot.formats.strings import human_reason
 from mulcot.inference.settings import Decoding
@@ -25,13 +23,13 @@ from mulcot.predicting.places import save_temperature
 from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.rundir import write_json
 from mulcot.settings import volatile
-from mulcot.stages.base import Job, Stage
-from mulcot.stages.learning import MODEL, device, examples_of, part_of, training_examples
+from mulcot.stages.base import Job
+from mulcot.stages.evaluation_sets import SetsStage
+from mulcot.stages.learning import MODEL, device, examples_of, training_examples
 from mulcot.stages.questions import features_of
 from mulcot.stages.rationale import TAUGHT
 
 if TYPE_CHECKING:
-    from mulcot.evaluating.asking import EvaluationSet
     from mulcot.evaluating.board import Board
     from mulcot.evaluating.references import Reference
     from mulcot.evaluating.scores import SetScores
@@ -43,17 +41,14 @@ PAIR = "answer"
 DEV = "dev"
 
 
-class EvaluateQuestionsStage(Stage):
+class EvaluateQuestionsStage(SetsStage):
     """The same questions for everyone."""
 
     name: ClassVar[str] = "evaluate"
     needs: ClassVar[tuple[str, ...]] = ("dataset", "answer")
     wants: ClassVar[tuple[str, ...]] = ("features", "rationale")
+    bulky: ClassVar[tuple[str, ...]] = ("sets",)
 
-    splits: tuple[str, ...] = Field(default=("test", "hard"), min_length=1)
-    """Which splits of the dataset; those without a labelled example are passed over, as long as one remains."""
-    limit: int | None = Field(default=None, ge=1)
-    """At most this many questions per set, chosen by the seed; null takes all."""
     baselines: tuple[Baseline, ...] = ("majority", "text_only", "no_rationale", "gold_rationale")
     """What the pair is compared with."""
     generate: bool = True
@@ -90,22 +85,13 @@ class EvaluateQuestionsStage(Stage):
             save_temperature(job.before["answer"] / MODEL, temperature)
         sets = {}
         references = _references(job)
-        for data in self._sets(job):
+        for data in self.sets(job):
             board = Board(marker, data, references)
             self._fill(job, board, predictor, temperature)
             sets[data.name] = self._scores(job, board)
         found = Scores(task=job.task.name, sets=sets, published=published_rows(job.dataset.name))
         write_json(job.folder / "scores.json", found.model_dump(mode="json"))
         return _counts(sets)
-
-    def _sets(self, job: Job) -> Iterator[EvaluationSet]:
-        from mulcot.evaluating.asking import EvaluationSet
-
-        names = [name for name in dict.fromkeys(self.splits) if examples_of(job, name)]
-        if not names:
-            raise DataError(f"there is no labelled example in {', '.join(self.splits)}", hint="See evaluate.splits.")
-        for name in names:
-            yield EvaluationSet(name, tuple(part_of(examples_of(job, name), self.limit, job.seed)), job.gallery())
 
     def _fill(self, job: Job, board: Board, predictor: TwoStagePredictor, temperature: float | None) -> None:
         """Everyone's answers to one set."""

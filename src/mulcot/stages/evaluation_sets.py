@@ -1,0 +1,71 @@
+"""Which examples are evaluated: splits of the dataset, and test splits of other datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, SerializeAsAny, field_validator
+
+from mulcot.datasets.base import Dataset, datasets, read
+from mulcot.errors import DataError
+from mulcot.media import Gallery, Store
+from mulcot.plugin import Plugin
+from mulcot.records import SPLITS, Example
+from mulcot.stages.base import Job, Stage
+from mulcot.stages.learning import examples_of, part_of
+from mulcot.tasks.base import Task
+
+if TYPE_CHECKING:
+    from mulcot.evaluating.asking import EvaluationSet
+
+
+class SetsStage(Stage):
+    """The part of an evaluation that chooses examples."""
+
+    splits: tuple[str, ...] = Field(default=("test", "hard"), min_length=1)
+    """Which splits of the dataset; those without a labelled example are passed over, as long as one remains."""
+    others: dict[str, SerializeAsAny[Annotated[Dataset, Plugin(datasets)]]] = Field(default_factory=dict)
+    """Test splits of other datasets, each under a name: how well the models do outside their own domain."""
+    limit: int | None = Field(default=None, ge=1)
+    """At most this many examples per set, chosen by the seed; null takes all."""
+
+    @field_validator("others")
+    @classmethod
+    def _check_names(cls, value: dict[str, Dataset]) -> dict[str, Dataset]:
+        for name in value:
+            if not name.isidentifier() or name in (*SPLITS, "hard"):
+                raise ValueError(f"{name!r} cannot name a set: letters, digits and underscores, and no split's name")
+        return value
+
+    def sources(self) -> tuple[Path, ...]:
+        """The files of the other datasets."""
+        return tuple(path for dataset in self.others.values() for path in dataset.sources())
+
+    def problems(self, task: Task, dataset: Dataset) -> list[str]:
+        """Files of other datasets that are not there."""
+        found = []
+        for name, other in self.others.items():
+            try:
+                found += [f"others.{name}: {path} does not exist" for path in other.sources() if not path.exists()]
+            except DataError as error:
+                found.append(f"others.{name}: {error}")
+        return found
+
+    def sets(self, job: Job) -> Iterator[EvaluationSet]:
+        """The chosen splits, then the other datasets."""
+        from mulcot.evaluating.asking import EvaluationSet
+
+        names = [name for name in dict.fromkeys(self.splits) if examples_of(job, name)]
+        if not names:
+            raise DataError(f"there is no labelled example in {', '.join(self.splits)}", hint="See evaluate.splits.")
+        for name in names:
+            yield EvaluationSet(name, tuple(part_of(examples_of(job, name), self.limit, job.seed)), job.gallery())
+        for name, dataset in self.others.items():
+            store = Store(job.folder / "sets" / name)
+            found = [row for row in read(dataset, job.task, store) if isinstance(row, Example)]
+            examples = part_of([e for e in found if e.split == "test" and e.label is not None], self.limit, job.seed)
+            if not examples:
+                raise DataError(f"evaluate.others.{name} has no labelled test example", hint="See `mulcot data stats`.")
+            yield EvaluationSet(name, tuple(examples), Gallery(dataset.picture_root(), store, dataset.images_limit))
