@@ -12,14 +12,21 @@ from mulcot.reporting.run import Run
 Answer = Prediction | Rejected
 
 
+def lines_of(path: Path) -> list[str]:
+    """The lines of a JSONL file; nothing but a line feed ends one, whatever a text holds."""
+    try:
+        return [line for line in path.read_text("utf-8").split("\n") if line]
+    except ValueError:
+        raise _damaged(path) from None
+
+
 def read_answer(line: str, path: Path) -> Answer:
     """One line of a file of predictions."""
     try:
         data = json.loads(line)
         return Rejected.from_json(data) if "reason" in data else Prediction.from_json(data)
     except (ValueError, TypeError, RecursionError):
-        hint = "Delete it and evaluate's stage.json, and run the recipe again; it is written anew."
-        raise RunError(f"{path} is damaged", hint=hint) from None
+        raise _damaged(path) from None
 
 
 def labelled_examples(run: Run) -> dict[str, Example]:
@@ -38,5 +45,10 @@ def given_labels(run: Run, name: str, model: str) -> dict[str, str | None]:
     path = run.file("evaluate", f"predictions/{name}/{model}.jsonl")
     if path is None:
         return {}
-    answers = (read_answer(line, path) for line in path.read_text("utf-8").splitlines())
+    answers = (read_answer(line, path) for line in lines_of(path))
     return {a.id: a.label if isinstance(a, Prediction) else None for a in answers if a.id is not None}
+
+
+def _damaged(path: Path) -> RunError:
+    hint = "Delete it and evaluate's stage.json, and run the recipe again; it is written anew."
+    return RunError(f"{path} is damaged", hint=hint)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from mulcot.evaluating.grounding import world_chain
 from mulcot.records import Example, Prediction, Rationale, Rejected, content_id, read_lines
-from mulcot.reporting.answers import labelled_examples, read_answer
+from mulcot.reporting.answers import labelled_examples, lines_of, read_answer
 from mulcot.reporting.results import ordered, title_of
 from mulcot.reporting.run import Run
 
@@ -194,7 +194,7 @@ def _sheets(run: Run) -> Iterator[_Sheet]:
     """The sets with predictions of a trained model."""
     for name, found in (run.scores.sets if run.scores else {}).items():
         paths = {m: p for m in ordered(found.models) if (p := run.file("evaluate", f"predictions/{name}/{m}.jsonl"))}
-        lines = {model: path.read_text("utf-8").splitlines() for model, path in paths.items()}
+        lines = {model: lines_of(path) for model, path in paths.items()}
         told = {m: [read_answer(line, paths[m]) for line in lines.pop(m)] for m in paths if m in MAIN}
         if told:
             yield _Sheet(name, paths, lines, told)

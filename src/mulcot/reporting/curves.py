@@ -69,7 +69,7 @@ def _entries(path: Path) -> Iterator[Json]:
         text = path.read_text("utf-8")
     except (OSError, ValueError):
         return
-    for line in text.splitlines():
+    for line in text.split("\n"):
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError):
