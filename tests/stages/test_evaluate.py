@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,17 @@ def test_the_temperature_is_kept_beside_the_model_and_used_when_it_is_asked(job:
     assert json.loads((folder / "calibration.json").read_text())["temperature"] == fitted
     assert Predictor.load(folder).temperature == fitted
     assert not (job.before["assistant"] / "model" / "calibration.json").exists()
+
+
+def test_the_student_is_compared_with_its_backbone_without_distillation_where_there_is_one(job: Job) -> None:
+    student = job.before["student"]
+    shutil.copytree(student / "model", student / "without_distillation" / "model")
+    EvaluateStage(**QUICK, splits=("test",), models=("student",), baselines=("without_distillation",)).run(job)
+    test = scores(job).sets["test"]
+    assert set(test.models) == {"student", "without_distillation"}
+    assert [(one.first, one.second) for one in test.comparisons] == [("student", "without_distillation")]
+    assert test.models["without_distillation"].chains is None
+    assert len(test.models["without_distillation"].calibration) == 2
 
 
 def test_the_published_protocol_is_asked_beside_ours(job: Job) -> None:

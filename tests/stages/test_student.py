@@ -106,3 +106,19 @@ def test_two_ordinary_rows_give_the_same_student(annotated: Path, tmp_path: Path
     student(annotated, tmp_path / "rows", "student.backbone.layout=two_rows")
     losses = [[line["loss"] for line in curve(tmp_path / name) if "loss" in line] for name in ("shared", "rows")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_what_distillation_is_worth_is_trained_beside_it_and_continued(annotated: Path, tmp_path: Path) -> None:
+    plain = student(annotated, tmp_path / "plain")
+    options = ("student.without_distillation=true",)
+    counts = student(annotated, tmp_path / "both", *options)
+    assert weights(tmp_path / "both") == weights(tmp_path / "plain"), "the student itself stays as it is"
+    assert counts["without_distillation_steps"] == counts["steps"] == plain["steps"]
+    alone = tmp_path / "both/5-student/without_distillation"
+    lines = [json.loads(line) for line in (alone / "metrics.jsonl").read_text("utf-8").splitlines()]
+    assert not [name for line in lines for name in line if "chain" in name or "soft" in name]
+    made = (alone / "model/adapter_model.safetensors").read_bytes()
+    shutil.rmtree(alone)
+    (tmp_path / "both/5-student/stage.json").unlink()
+    assert student(annotated, tmp_path / "both", *options) == counts
+    assert (alone / "model/adapter_model.safetensors").read_bytes() == made

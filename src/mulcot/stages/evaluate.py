@@ -25,6 +25,7 @@ from mulcot.records import SPLITS, Example, Json, Prediction, Rationale, read_li
 from mulcot.rundir import write_json
 from mulcot.settings import volatile
 from mulcot.stages.base import Job, Stage
+from mulcot.stages.gold_labels import WITHOUT
 from mulcot.stages.learning import MODEL, chains_of, device, examples_of, part_of, remembering, training_examples
 from mulcot.tasks.base import Task
 from mulcot.teaching.results import Failure
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from mulcot.predicting.predictor import Predictor
 
 Model = Literal["teacher", "assistant", "student"]
-Baseline = Literal["majority", "text_only", "image_only"]
+Baseline = Literal["majority", "text_only", "image_only", "without_distillation"]
 STUDENT = "student"
 DEV = "dev"
 
@@ -56,9 +57,9 @@ class EvaluateStage(Stage):
     """At most this many examples per set, chosen by the seed; null takes all."""
     models: tuple[Model, ...] = Field(default=("teacher", "assistant", "student"), min_length=1)
     """Who is evaluated. The teacher is only where it was asked about a split (`teacher.splits`)."""
-    baselines: tuple[Baseline, ...] = ("majority", "text_only", "image_only")
+    baselines: tuple[Baseline, ...] = ("majority", "text_only", "image_only", "without_distillation")
     """`majority` always gives the label that is most frequent in training; `text_only` is the student with grey
-    pictures, `image_only` the student without words."""
+    pictures, `image_only` the student without words; `without_distillation` is there where `student` trained it."""
     published_protocol: bool = False
     """Ask assistant and student a second time as published: chain and label in two separate generations, the label
     read from what was written. For numbers that can be compared."""
@@ -150,14 +151,17 @@ class EvaluateStage(Stage):
     def _ask_models(self, job: Job, boards: Sequence[Board]) -> None:
         for name in self.models:
             if name != "teacher":
-                self._ask_model(job, name, boards)
+                self._ask_model(job, name, job.before[name] / MODEL, boards)
+        alone = job.before[STUDENT] / WITHOUT / MODEL
+        if WITHOUT in self.baselines and alone.is_dir():
+            self._ask_model(job, WITHOUT, alone, boards)
 
-    def _ask_model(self, job: Job, name: str, boards: Sequence[Board]) -> None:
+    def _ask_model(self, job: Job, name: str, folder: Path, boards: Sequence[Board]) -> None:
         """One model on all sets; it is loaded once."""
         from mulcot.evaluating.asking import ask_set
         from mulcot.predicting.predictor import Predictor
 
-        folder, kept = job.before[name] / MODEL, job.folder / "predictions"
+        kept = job.folder / "predictions"
         predictor = Predictor.load(
             folder, device(), temperature=1.0, decoding=self.decoding, batch_size=self.batch_size
         )
@@ -187,6 +191,9 @@ class EvaluateStage(Stage):
     def _contestants(self, name: str) -> Iterator[Contestant]:
         from mulcot.evaluating.asking import Contestant
 
+        if name == WITHOUT:
+            yield Contestant(name, "the student's backbone, trained on gold labels alone", label_only=True)
+            return
         yield Contestant(name, f"the {name}: label scored over the label set, chain beside it")
         if self.published_protocol:
             yield Contestant(f"{name}_generated", f"the {name}: chain and label in two generations", generate=True)

@@ -3,10 +3,12 @@
 model/          the best state by dev accuracy: adapter, settings, preprocessing
 checkpoints/    the newest states, to continue from
 metrics.jsonl   hard and soft losses per task and step, accuracies per look
+without_distillation/   the same of the model that it is measured against, where that is wished
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -16,7 +18,10 @@ from mulcot.backbones.base import Backbone, backbones
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.objectives.settings import DistillationObjective
 from mulcot.plugin import Plugin
+from mulcot.records import Json
+from mulcot.rundir import StageFolder
 from mulcot.stages.base import Job
+from mulcot.stages.gold_labels import WITHOUT, GoldLabels
 from mulcot.stages.learning import MODEL, Course, LearningStage, chains_of, load_model, training_examples, weights_hash
 
 if TYPE_CHECKING:
@@ -32,6 +37,7 @@ class StudentStage(LearningStage):
 
     name: ClassVar[str] = "student"
     needs: ClassVar[tuple[str, ...]] = ("dataset", "teacher", "assistant", "annotate")
+    bulky: ClassVar[tuple[str, ...]] = (*LearningStage.bulky, *(f"{WITHOUT}/{name}" for name in LearningStage.bulky))
 
     backbone: SerializeAsAny[Annotated[Backbone, Plugin(backbones)]] = PUBLISHED
     """Which model learns."""
@@ -42,6 +48,19 @@ class StudentStage(LearningStage):
     soft_labels: Literal["stored", "online", "none"] = "stored"
     """`stored` reads what annotate wrote; `online` keeps the assistant in memory, for comparison; `none` learns from
     the hard labels alone."""
+
+    without_distillation: bool = False
+    """Train the same backbone a second time, with as many steps, on the gold labels alone: what distillation is worth.
+    It is kept in `without_distillation/` and evaluated beside the student."""
+
+    def run(self, job: Job) -> Json:
+        """The student, then what it is measured against."""
+        counts = super().run(job)
+        if not self.without_distillation:
+            return counts
+        alone = dataclasses.replace(job, folder=StageFolder(job.folder / WITHOUT))
+        found = GoldLabels.like(self, job, counts["lessons"]).run(alone)
+        return {**counts, **{f"{WITHOUT}_{name}": found[name] for name in ("steps", "dev_accuracy")}}
 
     def course(self, job: Job, desk: Desk) -> Course:
         """The chains of teacher and assistant, with what the assistant thinks of every token."""
