@@ -16,7 +16,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from made_runs import make_run
-
 from mulcot.media import Gallery, Store
 from mulcot.pages.report import write_report
 
