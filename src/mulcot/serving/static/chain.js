@@ -5,6 +5,9 @@
 
 const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
+/** What may follow a value: nothing yet, or its closing quote and then a next field whose name is not complete. */
+const CLOSED = /^(?:"[ \t,}*`]*(?:\n[\s"'*]*\w*["'*]*[ \t]*:?[\s}`]*)?|\\.{0,4})?$/s;
+
 /** The fields so far as [name, value]; a chain without fields, as some methods write it, is one value without a name. */
 export function readChain(text, names) {
   const words = names.map(escaped).join("|");
@@ -29,8 +32,11 @@ function beginsField(text, names) {
 function readValue(raw) {
   const text = raw.trim();
   if (!text.startsWith('"')) return text.replace(/[",]+$/, "");
-  const complete = /^"((?:[^"\\\n]|\\.)*)"\s*,?/s.exec(text);
-  const inner = complete ? complete[1] : text.slice(1).replace(/\\$/, "").replace(/"\s*,?\s*$/, "");
+  // An escape that is not complete yet is left out until it is.
+  const [, said] = /^"((?:[^"\\]|\\.)*)/s.exec(text.replace(/(^|[^\\])((?:\\\\)*)\\(u[0-9a-fA-F]{0,3})?$/, "$1$2"));
+  const rest = text.slice(1 + said.length);
+  // Quotes inside the value may have been written without escapes.
+  const inner = CLOSED.test(rest) ? said : text.slice(1).replace(/"\s*,?\s*$/, "");
   const signs = { n: "\n", t: "\t", r: "\r" };
   return inner.replace(/\\(u[0-9a-fA-F]{4}|.)/gs, (whole, sign) =>
     sign.length > 1 ? String.fromCharCode(parseInt(sign.slice(1), 16)) : signs[sign] ?? sign);
