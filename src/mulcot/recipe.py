@@ -83,7 +83,7 @@ class Recipe(Settings):
     @classmethod
     def _evaluate_as_the_method_does(cls, value: Any, info: ValidationInfo) -> Any:
         """One word, one section; what it may say depends on the method."""
-        kind = EvaluateQuestionsStage if info.data.get("method") == "multimodal-cot" else EvaluateStage
+        kind = _evaluation(info.data.get("method"))
         return value if value is None or isinstance(value, Stage) else kind.model_validate(value)
 
     @model_validator(mode="after")
@@ -200,7 +200,7 @@ def _explain(errors: list[ErrorDetails], root: type[Settings], tree: Tree) -> li
             continue  # the items are there, but bad
         text = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").partition(" for <class")[0]
         if error["type"] == "extra_forbidden":
-            cls = _class_at(root, error["loc"][:-1])
+            cls = _class_of(root, error["loc"][:-1], tree.data.get("method"))
             known = sorted(info.alias or name for name, info in cls.model_fields.items()) if cls else []
             text = f"unknown key. {suggest(str(path[-1]), known)}".rstrip()
         elif error["type"] == "missing":
@@ -222,6 +222,18 @@ def _unexpanded(text: str, tree: Tree) -> str:
 
 def _path(loc: tuple[int | str, ...]) -> KeyPath:
     return tuple(part for part in loc if not str(part).startswith(TAG))
+
+
+def _evaluation(method: Any) -> type[Stage]:
+    """What the section `evaluate` is for a method."""
+    return EvaluateQuestionsStage if method == "multimodal-cot" else EvaluateStage
+
+
+def _class_of(root: type[Settings], loc: tuple[int | str, ...], method: Any) -> type[Settings] | None:
+    """The settings class that pydantic was checking at this path of a recipe of this method."""
+    if root is Recipe and loc[:1] == ("evaluate",):
+        return _class_at(_evaluation(method), loc[1:])
+    return _class_at(root, loc)
 
 
 def _class_at(root: type[Settings], loc: tuple[int | str, ...]) -> type[Settings] | None:

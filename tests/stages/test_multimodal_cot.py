@@ -128,8 +128,10 @@ def test_an_answer_model_without_rationales_to_read_is_refused_at_once(tmp_path:
 
 
 def test_the_section_evaluate_is_read_as_the_method_means_it(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"evaluate\.models: unknown key"):
-        go(write_science(tmp_path, evaluate={"models": ["student"]}))
+    with pytest.raises(RecipeError, match=r"evaluate\.models: unknown key.*gener") as found:
+        go(write_science(tmp_path, evaluate={"models": ["student"], "generates": True}))
+    assert "Did you mean 'generate'?" in str(found.value)
+    assert "faithfulness" not in str(found.value)
 
 
 def test_scores_have_groups_written_answers_and_what_rationales_say(science: Path) -> None:

@@ -64,13 +64,10 @@ def open_machine(job: Job, training: Training, features: FeatureStore | None) ->
     """Joins the other processes."""
     from mulcot.training.machine import Machine
 
-    for problem in training.problems():
+    for problem in training_problems(training):
         raise TrainingError(problem)
     # The fusion layers take no part in a step without a picture.
-    sharded = training.sharding == "full"
-    return Machine.start(
-        trackers=training.trackers, folder=job.folder.path, unused=features is not None, sharded=sharded
-    )
+    return Machine.start(trackers=training.trackers, folder=job.folder.path, unused=features is not None)
 
 
 def teach(
@@ -129,9 +126,17 @@ def load_clerk(source: T5Fusion | Path, job: Job, features: FeatureStore | None,
     return Clerk(model, features, batch_size)
 
 
+def training_problems(training: Training) -> list[str]:
+    """Settings that these models do not know, and trackers that are not installed."""
+    problems = training.problems()
+    if training.sharding != "none":
+        problems.append("training.sharding: these models fit one device; take none, or several processes as they are")
+    return problems
+
+
 def fusion_problems(backbone: T5Fusion, training: Training) -> list[str]:
     """A model folder that is not there, settings that do not go together, or a missing package."""
-    problems = training.problems()
+    problems = training_problems(training)
     if find_spec("torch") is None:
         problems.append("torch is not installed: pip install 'mulcot[train]'")
     model = backbone.model
