@@ -64,6 +64,8 @@ def test_the_whole_run_ends_with_scores(task: str, tmp_path: Path) -> None:
     run(loaded, Reporter.silent())
     scores = json.loads((loaded.folder / "6-evaluate/scores.json").read_text("utf-8"))
     assert set(scores["sets"]["test"]["models"]) >= {"assistant", "student", "majority"}
+    page = re.search(r"open in a browser: `(.+)`", (tmp_path / "mine/README.md").read_text("utf-8"))
+    assert page and Path(page[1]).is_file()
 
 
 @pytest.mark.parametrize("task", STARTS)
