@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.backbones.runtime.network import Network
@@ -81,6 +82,8 @@ def test_everyone_is_scored_on_the_same_examples(job: Job) -> None:
     student = test.models["student"]
     assert student.references == "world"
     assert set(student.overlap) == {"paper", "standard"}
+    floor = student.overlap["paper"]["floor"]
+    assert floor["bleu"] > student.overlap["paper"]["bleu"], "another post's chain beats a model that learnt nothing"
     assert student.grounding is not None
     assert len(student.calibration) == 2
     assert student.chains.cut == 5
@@ -206,3 +209,26 @@ def test_full_memory_names_the_setting(job: Job, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(TrainingError, match="evaluate: out of memory") as found:
         EvaluateStage(**QUICK).run(job)
     assert found.value.hint == "Lower evaluate.batch_size (now 4)."
+
+
+def test_a_model_that_says_no_numbers_is_all_misses_and_the_others_are_scored(job: Job) -> None:
+    weights = job.before["student"] / "model" / "adapter_model.safetensors"
+    save_file({name: torch.full_like(value, torch.nan) for name, value in load_file(weights).items()}, weights)
+    EvaluateStage(**QUICK, splits=("test",)).run(job)
+    test = scores(job).sets["test"]
+    assert test.models["student"].labels.unparsed == 5
+    assert test.models["student"].labels.accuracy == 0
+    assert test.models["student"].calibration == []
+    assert test.models["assistant"].labels.unparsed == 0
+    assert "NaN" not in (job.folder / "scores.json").read_text("utf-8")
+
+
+def test_a_label_that_never_occurs_is_scored_as_nothing(job: Job) -> None:
+    examples = job.before["dataset"] / "examples.jsonl"
+    kept = [e for e in read_lines(examples, Example) if e.split != "test" or e.label != "neutral"]
+    examples.write_text("".join(example.to_line() for example in kept), "utf-8")
+    EvaluateStage(**QUICK, splits=("test",), models=("student",)).run(job)
+    test = scores(job).sets["test"]
+    assert test.labels["neutral"] == 0
+    (neutral,) = [one for one in test.models["student"].labels.per_label if one.label == "neutral"]
+    assert (neutral.support, neutral.recall, neutral.f1) == (0, 0, 0)
