@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torch import nn
 from transformers import PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
 
 from mulcot.backbones.runtime.fresh import train_tokenizer
@@ -12,15 +13,17 @@ from mulcot.world.science_chains import explain
 
 QUESTIONS = 1500
 VOCABULARY = 1024
+EMBEDDING = 0.3
+"""Standard deviation of a word's values at the beginning."""
 FORMAT = "Question: Context: N/A Options: (A) (B) (C) (D) (E) Solution: Answer: The answer is (A)."
 WEIGHT = 200
 """How often the words of the format count: they come in every question."""
 
 
 def fresh_t5(
-    width: int = 160, layers: int = 3, heads: int = 5
+    width: int = 128, layers: int = 2, heads: int = 4
 ) -> tuple[T5ForConditionalGeneration, PreTrainedTokenizerBase]:
-    """A T5 of about 2 million parameters, its weights from the current random state."""
+    """A T5 of about a million parameters, its weights from the current random state."""
     tokenizer = train_tokenizer(science_texts(), VOCABULARY)
     ids = dict(tokenizer.get_added_vocab())
     config = T5Config(
@@ -37,7 +40,23 @@ def fresh_t5(
         eos_token_id=ids["<|im_end|>"],
     )
     config.decoder_start_token_id = config.pad_token_id
-    return T5ForConditionalGeneration(config), tokenizer
+    config.scale_decoder_outputs = False
+    t5 = T5ForConditionalGeneration(config)
+    _begin(t5)
+    return t5, tokenizer
+
+
+def _begin(t5: T5ForConditionalGeneration) -> None:
+    """Weights that learn to look words up within a few hundred steps; T5's own beginning needs several times as many.
+
+    Matrices have variance 1 / inputs, queries less, since T5 does not divide scores by the width of a head.
+    """
+    for name, weight in t5.named_parameters():
+        if name == "shared.weight":
+            nn.init.normal_(weight, std=EMBEDDING)
+        elif weight.ndim == 2 and "relative" not in name:
+            narrower = t5.config.d_kv**-0.5 if name.endswith(".q.weight") else 1.0
+            nn.init.normal_(weight, std=narrower * weight.shape[1] ** -0.5)
 
 
 def science_texts() -> Iterator[str]:
