@@ -14,6 +14,8 @@ import pytest
 from science import QUESTIONS, write_science
 from small import go
 
+from mulcot.check import check
+from mulcot.datasets.base import datasets
 from mulcot.errors import DataError, MulcotError, RecipeError
 from mulcot.formats.reasons import load_explained, load_taught
 from mulcot.inference.settings import Decoding
@@ -21,9 +23,12 @@ from mulcot.predicting.opening import open_predictor
 from mulcot.predicting.places import find_model
 from mulcot.predicting.posts import Post
 from mulcot.predicting.two_stage import TwoStagePredictor
+from mulcot.progress import Reporter
+from mulcot.recipe import load_recipe
 from mulcot.records import Example, Prediction, Rejected, read_lines
 from mulcot.rundir import file_hash
 
+RECIPES = Path(__file__).parents[2] / "recipes" / "multimodal_cot"
 KILLED = str(Path(__file__).parent / "killed_fusion.py")
 
 
@@ -204,3 +209,23 @@ def test_the_model_that_explains_does_not_answer_alone(science: Path, tmp_path: 
     with pytest.raises(MulcotError, match="rationale model"):
         open_predictor(tmp_path / "run")
     assert find_model(science / "run") == science / "run/5-answer/model"
+
+
+@pytest.mark.parametrize("name", ["scienceqa_base", "scienceqa_large", "aokvqa_base", "aokvqa_large"])
+def test_published_recipes_pass_the_check_where_the_data_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    data = tmp_path / name.partition("_")[0]
+    data.mkdir()
+    datasets.get(data.name).demo(data)
+    monkeypatch.setenv("DATA", str(tmp_path))
+    loaded = load_recipe(RECIPES / f"{name}.yaml", [f"output={tmp_path / 'run'}"])
+    assert check(loaded, Reporter.silent()).problems == ()
+    recipe = loaded.recipe
+    assert recipe.rationale is not None
+    assert recipe.answer is not None
+    assert recipe.rationale.training.learning_rate == (8e-5 if name.endswith("base") else 5e-5)
+    assert recipe.answer.training.epochs == (20 if name.endswith("base") else 50)
+    monkeypatch.setenv("MODEL", "/nowhere/flan")
+    problems = check(load_recipe(RECIPES / f"{name}.yaml"), Reporter.silent()).problems
+    assert [problem for problem in problems if "there is no model folder /nowhere/flan" in problem]
