@@ -25,7 +25,7 @@ LEAKED = 0.01
 DRIFT = 0.1
 BROKEN = 0.05
 BY_CHANCE = 0.05
-BASELINES = ("majority", "text_only", "image_only", "student_without_distillation")
+BASELINES = ("majority", "text_only", "image_only", "without_distillation")
 
 
 class Finding(NamedTuple):
@@ -168,23 +168,26 @@ def _assistant_chains(run: Run) -> Finding | Quiet:
 
 
 def _disagreement(run: Run) -> Finding | Quiet:
-    known, low = [], []
+    known, low, ahead = [], [], 0
     for name, model, _, one in _chains(run):
-        if one.agreement is not None:
-            known.append(model)
-            if one.agreement.share < AGREES:
-                spoken = f"{one.agreement.differ:,} differ, {one.agreement.unread:,} cannot be read"
-                low.append(
-                    f"{title_of(model)} on {name}: label and chain agree on {one.agreement.share:.0%} ({spoken})"
-                )
-    advice = "The chain does not explain the label that is given. Weigh the chain's loss more, or train longer."
+        found = one.agreement
+        if found is None:
+            continue
+        known.append(model)
+        if found.share < AGREES:
+            ahead += found.right_chain_only - found.right_label_only
+            low.append(
+                f"{title_of(model)} on {name}: label and chain agree on {found.share:.0%} ({found.differ:,} differ, "
+                f"{found.unread:,} cannot be read); the label alone is right {found.right_label_only:,} times, the "
+                f"chain alone {found.right_chain_only:,} times"
+            )
+    weaker, change = (
+        ("label", "{reasoning: 0.5, label: 0.5}") if ahead > 0 else ("chain", "{reasoning: 0.9, label: 0.1}")
+    )
+    advice = f"The chain does not explain the label that is given. Weigh the {weaker}'s loss more, or train longer."
     now = run.setting("student", "objective", "reasoning", default=0.8)
     return _finding(
-        known,
-        low,
-        "Label and chain disagree",
-        advice,
-        f"student: {{objective: {{reasoning: 0.9, label: 0.1}}}}   # now {now}",
+        known, low, "Label and chain disagree", advice, f"student: {{objective: {change}}}   # reasoning is now {now}"
     )
 
 

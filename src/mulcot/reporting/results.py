@@ -11,10 +11,10 @@ from mulcot.reporting.run import Run
 FIRST = ("teacher", "rationale", "assistant", "student", "answer")
 """Trained models in the order of the methods; the rest follows as it comes."""
 BASELINES = (
-    "student_without_distillation", "gold_rationale", "no_rationale", "text_only", "image_only", "majority",
+    "without_distillation", "gold_rationale", "no_rationale", "text_only", "image_only", "majority",
 )  # fmt: skip
 TITLES = {
-    "student_without_distillation": "student without distillation",
+    "without_distillation": "student without distillation",
     "assistant_generated": "assistant, two generations",
     "student_generated": "student, two generations",
     "text_only": "text only",
