@@ -12,11 +12,8 @@ install: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,similarity,serve,dev]'
 	touch $@
 
-demo: install  ## the method on synthetic posts, and pages to look at
+demo: install  ## the whole method on synthetic posts; ends with a table and a report to open
 	$(BIN)/mulcot run recipes/demo.yaml
-	$(BIN)/mulcot data stats --recipe recipes/demo.yaml
-	$(BIN)/mulcot data preview --recipe recipes/demo.yaml --out runs/demo/posts.html
-	$(BIN)/mulcot teacher review runs/demo --out runs/demo/chains.html
 
 demo-science: install  ## rationale first, then the answer, on drawn science questions
 	$(BIN)/mulcot run recipes/demo_science.yaml

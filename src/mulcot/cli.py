@@ -102,7 +102,28 @@ def run(
         state = "unchanged" if outcome.skipped else f"{outcome.record.seconds:.1f} s"
         print(f"{outcome.stage:<12} {state:<12} {_counts(outcome.record.counts)}")
     if outcomes:  # a process that only helped has none to report
+        _show_results(loaded.folder, {outcome.stage for outcome in outcomes})
         print(f"run folder: {loaded.folder}")
+
+
+def _show_results(folder: Path, stages: set[str]) -> None:
+    """What the models are worth, in a few lines, and where the page is; only what this command has made or found."""
+    from mulcot.reporting.results import rows
+    from mulcot.reporting.run import read_run
+
+    run = read_run(folder)
+    if "evaluate" in stages and run.scores is not None:
+        print(f"\n{'set':<10} {'model':<28} {'accuracy (95 %)':>24} {'macro F1':>9}")
+        for name, found in run.scores.sets.items():
+            for row in rows(found):
+                accuracy = row.values["accuracy"]
+                interval = f" ({accuracy.low:.1%} to {accuracy.high:.1%})" if accuracy.low is not None else ""
+                shown = f"{accuracy.value:.1%}{interval}"
+                print(f"{name:<10} {row.title:<28} {shown:>24} {row.values['macro_f1'].value:>9.1%}")
+        print()
+    page = run.file("report", "report.html") if "report" in stages else None
+    if page is not None:
+        print(f"report:     {page}")
 
 
 @app.command()
