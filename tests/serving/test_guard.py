@@ -65,6 +65,7 @@ def test_a_name_that_somebody_else_made_point_here_is_refused(open_service: Runn
     [
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Origin": "http://127.0.0.1:1"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 200),
@@ -162,6 +163,13 @@ def test_the_rate_counts_posts_and_not_requests() -> None:
         assert (status, json.loads(body)["error"]["code"]) == (429, "rate_limit")
         assert int(headers["retry-after"]) >= 1
         assert service.ask("/v1/info")[0] == 200
+
+
+def test_a_request_of_more_posts_than_the_rate_is_answered_once_and_paid_for() -> None:
+    with served(Unfolding(), rate=4) as service:
+        assert service.ask("/v1/predict", {"items": [POST_TEXT] * 12})[0] == 200
+        status, headers, _ = service.ask("/v1/predict", POST)
+        assert (status, int(headers["retry-after"]) > 100) == (429, True)
 
 
 def test_a_body_beyond_the_limit_is_refused_by_its_header_alone(open_service: Running) -> None:

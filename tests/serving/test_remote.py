@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -35,8 +36,17 @@ async def pictures() -> AsyncIterator[int]:
             await reply.write(b"x" * 1000)
         return reply
 
+    async def packed(_: web.Request) -> web.Response:
+        return web.Response(body=gzip.compress(b"x" * 9_000), headers={"Content-Encoding": "gzip"})
+
     app = web.Application()
-    for name, handler in {"picture": picture, "redirect": redirect, "slow": slow, "large": large}.items():
+    for name, handler in {
+        "picture": picture,
+        "redirect": redirect,
+        "slow": slow,
+        "large": large,
+        "packed": packed,
+    }.items():
         app.router.add_get(f"/{name}", handler)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -68,11 +78,16 @@ async def test_a_picture_of_an_allowed_host_is_fetched() -> None:
         assert await images(port).fetch(f"http://pictures.test:{port}/picture") == b"picture"
 
 
+async def test_nothing_fetched_is_unpacked() -> None:
+    async with pictures() as port:
+        assert len(await images(port).fetch(f"http://pictures.test:{port}/packed")) < 100
+
+
 @pytest.mark.parametrize("path", ["redirect", "large", "slow", "missing"])
 async def test_redirects_large_slow_and_missing_pictures_are_refused(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote, "SECONDS", 0.3)
+    monkeypatch.setattr(remote, "SECONDS", 0.3 if path == "slow" else 5)
     async with pictures() as port:
         with pytest.raises(Unusable) as refused:
             await images(port).fetch(f"http://pictures.test:{port}/{path}")
@@ -137,6 +152,12 @@ def test_only_names_can_be_allowed(host: str) -> None:
         ("fe80::1", False),
         ("fd00::1", False),
         ("::ffff:10.0.0.1", False),
+        ("::ffff:93.184.216.34", True),
+        ("::7f00:1", False),
+        ("::ffff:0:127.0.0.1", False),
+        ("64:ff9b::a00:1", False),
+        ("2002:a00:1::", False),
+        ("ff02::1", False),
     ],
 )
 def test_public_addresses_are_told_from_others(address: str, public: bool) -> None:

@@ -14,6 +14,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse
@@ -119,7 +120,7 @@ class Guard:
         if not self._known_host(host):
             raise Forbidden(f"this service is not called {host[:100]!r}; start it with --hostname", code="unknown_host")
         origin = visit.header("origin")
-        if origin and urlsplit(origin).netloc.lower() != host.lower():
+        if origin and _site(origin) != host.lower():
             raise Forbidden("requests from other sites are refused", code="foreign_origin")
         if visit.header("sec-fetch-site") in ("cross-site", "same-site") and scope["path"].startswith(PROTECTED):
             raise Forbidden("requests from other sites are refused", code="foreign_origin")
@@ -131,7 +132,7 @@ class Guard:
             visit.client = owner
         if scope["method"] == "POST" and scope["path"].startswith("/v1/"):
             self.rate.charge(visit.client)
-        scope["charge"] = lambda cost: self.rate.charge(visit.client, cost)
+        scope["charge"] = partial(self.rate.charge, visit.client)
 
     def _known_host(self, host: str) -> bool:
         """An address cannot be made to point here by somebody else, a name can."""
@@ -166,3 +167,11 @@ class Guard:
             "ms": round(1000 * seconds, 1),
         }
         self._log_line(json.dumps(line))
+
+
+def _site(origin: str) -> str:
+    """The host and port of an origin; none where it is no address at all."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""

@@ -20,15 +20,14 @@ class Rate:
         self._buckets: dict[str, tuple[float, float]] = {}
         """What is left, and when that was so."""
 
-    def charge(self, client: str, cost: int = 1) -> None:
-        """Raises `Busy` where the client has used up its share. A cost above the whole share takes all of it."""
+    def charge(self, client: str, cost: int = 1, *, owed: bool = False) -> None:
+        """Raises `Busy` where the client has used up its share, unless it is `owed`: then it waits the longer next."""
         if not self.per_minute:
             return
         now, full = self._clock(), float(self.per_minute)
         left, then = self._buckets.pop(client, (full, now))
         left = min(full, left + (now - then) * full / 60)
-        cost = min(cost, self.per_minute)
-        enough = left >= cost
+        enough = owed or left >= cost
         self._buckets[client] = (left - cost if enough else left, now)
         if len(self._buckets) > MOST:
             self._buckets.pop(next(iter(self._buckets)))

@@ -20,6 +20,11 @@ from mulcot.errors import MulcotError
 from mulcot.serving.problems import Unusable
 
 SECONDS = 10
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+
+
+HEADERS = {"Accept": "image/*", "Accept-Encoding": "identity"}
+"""Pictures are packed already, so a packed one is either broken or a bomb; it is taken as the bytes it is."""
 
 
 class FetchProblem(Unusable):
@@ -32,8 +37,12 @@ class FetchProblem(Unusable):
 def is_public(address: str) -> bool:
     """Whether an address is of the open internet."""
     found = ipaddress.ip_address(address)
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_global and not found.is_multicast
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return is_public(str(found.ipv4_mapped))
+        # What else IPv6 knows (tunnels, translation) holds addresses of IPv4 that may lead inside.
+        return found in GLOBAL_UNICAST and found.sixtofour is None and found.is_global
+    return found.is_global and not found.is_multicast
 
 
 class RemoteImages:
@@ -78,8 +87,10 @@ class RemoteImages:
     async def _read(self, url: str) -> bytes:
         connector = aiohttp.TCPConnector(resolver=Pinned(self.allowed), use_dns_cache=False)
         async with (
-            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False) as session,
-            session.get(url, allow_redirects=False, headers={"Accept": "image/*"}) as reply,
+            aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, auto_decompress=False
+            ) as session,
+            session.get(url, allow_redirects=False, headers=HEADERS) as reply,
         ):
             if reply.status != 200:
                 raise FetchProblem(f"the picture's server answered {reply.status}")

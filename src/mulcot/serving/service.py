@@ -85,11 +85,11 @@ def service_of(request: Request) -> Service:
     return found
 
 
-def charge(request: Request, posts: int) -> None:
+def charge(request: Request, posts: int, *, owed: bool = False) -> None:
     """Counts further posts of a request against the client's rate; the first was counted at the door."""
-    cost: Callable[[int], None] | None = request.scope.get("charge")
+    cost: Callable[..., None] | None = request.scope.get("charge")
     if cost is not None and posts > 0:
-        cost(posts)
+        cost(posts, owed=owed)
 
 
 async def unless_left(request: Request, work: Awaitable[T]) -> T:
