@@ -113,6 +113,12 @@ def test_what_is_no_form_is_refused(running: Running, kind: str) -> None:
     assert "error" in json.loads(raw)
 
 
+def test_the_kind_of_a_form_may_be_written_in_any_case(running: Running) -> None:
+    body, headers = form({"table": ("t.csv", b"text\na day\n")})
+    headers = {"Content-Type": headers["Content-Type"].replace("multipart/form-data", "Multipart/Form-Data")}
+    assert running.ask("/v1/batch", body, headers=headers)[0] == 200
+
+
 def test_one_poisonous_row_does_not_harm_the_others(running: Running) -> None:
     table = b"text\n" + b"".join(b"fine %d\n" % n for n in range(6)) + b"poison\n"
     _, lines = send(running, {"table": ("t.csv", table)})

@@ -139,7 +139,7 @@ async def _lines(request: Request, limits: UploadLimits, places: Places) -> Asyn
 
 async def _received(request: Request, limits: UploadLimits) -> FormData:
     """The parts of the form, spooled to disk where they are large, and never more than is allowed."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "multipart/form-data":
         raise Invalid("send a form (multipart/form-data) with the file `table`, and `images` as a zip")
     most = limits.max_table_bytes + limits.max_archive_bytes + 2**16
     try:
