@@ -11,27 +11,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field, SerializeAsAny, field_validator
+from pydantic import Field
 
-from mulcot.datasets.base import Dataset, datasets, read
-from mulcot.errors import DataError
 from mulcot.inference.settings import Decoding
-from mulcot.media import Gallery, Store
-from mulcot.plugin import Plugin
 from mulcot.predicting.places import save_temperature
-from mulcot.records import SPLITS, Example, Json, Prediction, Rationale, read_lines
+from mulcot.records import Json, Prediction, Rationale, read_lines
 from mulcot.rundir import write_json
 from mulcot.settings import volatile
-from mulcot.stages.base import Job, Stage
+from mulcot.stages.base import Job
+from mulcot.stages.evaluation_sets import SetsStage
 from mulcot.stages.gold_labels import WITHOUT
 from mulcot.stages.learning import MODEL, chains_of, device, examples_of, part_of, remembering, training_examples
-from mulcot.tasks.base import Task
 from mulcot.teaching.results import Failure
 
 if TYPE_CHECKING:
-    from mulcot.evaluating.asking import Contestant, EvaluationSet
+    from mulcot.evaluating.asking import Contestant
     from mulcot.evaluating.board import Board
     from mulcot.evaluating.scores import SetScores
     from mulcot.predicting.predictor import Predictor
@@ -42,19 +38,12 @@ STUDENT = "student"
 DEV = "dev"
 
 
-class EvaluateStage(Stage):
+class EvaluateStage(SetsStage):
     """The same examples for everyone."""
 
     name: ClassVar[str] = "evaluate"
     needs: ClassVar[tuple[str, ...]] = ("dataset", "teacher", "assistant", "student")
-    bulky: ClassVar[tuple[str, ...]] = ("sets",)
 
-    splits: tuple[str, ...] = Field(default=("test", "hard"), min_length=1)
-    """Which splits of the dataset; those without a labelled example are passed over, as long as one remains."""
-    others: dict[str, SerializeAsAny[Annotated[Dataset, Plugin(datasets)]]] = Field(default_factory=dict)
-    """Test splits of other datasets, each under a name: how well the models do outside their own domain."""
-    limit: int | None = Field(default=None, ge=1)
-    """At most this many examples per set, chosen by the seed; null takes all."""
     models: tuple[Model, ...] = Field(default=("teacher", "assistant", "student"), min_length=1)
     """Who is evaluated. The teacher is only where it was asked about a split (`teacher.splits`)."""
     baselines: tuple[Baseline, ...] = ("majority", "text_only", "image_only", "without_distillation")
@@ -74,28 +63,6 @@ class EvaluateStage(Stage):
     batch_size: int = volatile(16, ge=1)
     """Examples at once."""
 
-    @field_validator("others")
-    @classmethod
-    def _check_names(cls, value: dict[str, Dataset]) -> dict[str, Dataset]:
-        for name in value:
-            if not name.isidentifier() or name in (*SPLITS, "hard"):
-                raise ValueError(f"{name!r} cannot name a set: letters, digits and underscores, and no split's name")
-        return value
-
-    def sources(self) -> tuple[Path, ...]:
-        """The files of the other datasets."""
-        return tuple(path for dataset in self.others.values() for path in dataset.sources())
-
-    def problems(self, task: Task, dataset: Dataset) -> list[str]:
-        """Files of other datasets that are not there."""
-        found = []
-        for name, other in self.others.items():
-            try:
-                found += [f"others.{name}: {path} does not exist" for path in other.sources() if not path.exists()]
-            except DataError as error:
-                found.append(f"others.{name}: {error}")
-        return found
-
     def run(self, job: Job) -> Json:
         """Asks everyone what is not yet answered, then scores."""
         from mulcot.evaluating.board import Board
@@ -107,30 +74,13 @@ class EvaluateStage(Stage):
 
         marker = Marker(job.task, ChainScorer(similarity=self.similarity, reporter=job.reporter))
         rationales = chains_of(job, "teacher")
-        boards = [Board(marker, data, find_references(job.task, data.examples, rationales)) for data in self._sets(job)]
+        boards = [Board(marker, data, find_references(job.task, data.examples, rationales)) for data in self.sets(job)]
         self._without_model(job, boards, {rationale.example_id: rationale for rationale in rationales})
         with memory_advice("evaluate", f"Lower evaluate.batch_size (now {self.batch_size})."):
             self._ask_models(job, boards)
         found = Scores(task=job.task.name, sets={board.data.name: board.scores(STUDENT) for board in boards})
         write_json(job.folder / "scores.json", found.model_dump(mode="json"))
         return _counts(found.sets)
-
-    def _sets(self, job: Job) -> Iterator[EvaluationSet]:
-        """The chosen splits, then the other datasets."""
-        from mulcot.evaluating.asking import EvaluationSet
-
-        names = [name for name in dict.fromkeys(self.splits) if examples_of(job, name)]
-        if not names:
-            raise DataError(f"there is no labelled example in {', '.join(self.splits)}", hint="See evaluate.splits.")
-        for name in names:
-            yield EvaluationSet(name, tuple(part_of(examples_of(job, name), self.limit, job.seed)), job.gallery())
-        for name, dataset in self.others.items():
-            store = Store(job.folder / "sets" / name)
-            found = [row for row in read(dataset, job.task, store) if isinstance(row, Example)]
-            examples = part_of([e for e in found if e.split == "test" and e.label is not None], self.limit, job.seed)
-            if not examples:
-                raise DataError(f"evaluate.others.{name} has no labelled test example", hint="See `mulcot data stats`.")
-            yield EvaluationSet(name, tuple(examples), Gallery(dataset.picture_root(), store, dataset.images_limit))
 
     def _without_model(self, job: Job, boards: Sequence[Board], rationales: Mapping[str, Rationale]) -> None:
         """The majority label and what the teacher wrote."""

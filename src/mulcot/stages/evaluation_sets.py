@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, SerializeAsAny, field_validator
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 class SetsStage(Stage):
     """The part of an evaluation that chooses examples."""
+
+    bulky: ClassVar[tuple[str, ...]] = ("sets",)
 
     splits: tuple[str, ...] = Field(default=("test", "hard"), min_length=1)
     """Which splits of the dataset; those without a labelled example are passed over, as long as one remains."""
