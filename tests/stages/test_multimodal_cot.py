@@ -84,9 +84,8 @@ def test_the_best_rationales_are_chosen_by_rouge_and_the_best_answers_by_accurac
         assert all({"loss", "text", "target_tokens"} <= set(line) for line in lines if "loss" in line)
 
 
-@pytest.mark.parametrize(
-    ("stage", "after"), [("rationale", 2), ("rationale", 12), pytest.param("answer", 2, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "after"), [("rationale", 2), ("rationale", 12), ("answer", 2)])
 def test_a_killed_stage_continues_to_the_same_bytes(science: Path, tmp_path: Path, stage: str, after: int) -> None:
     place = {"rationale": "4-rationale", "answer": "5-answer"}[stage]
     recipe = copy_run(science, tmp_path, without=(place, "5-answer", "6-evaluate"))
