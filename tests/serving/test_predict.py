@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mulcot.records import Prediction
-from mulcot.serving.engine import GATHER, SLICE, Room
+from mulcot.serving.engine import GATHER, SLICE
 from mulcot.serving.settings import Limits
 
 from .fakes import LABELS, Fake, Unfolding, chain_of, label_of
@@ -210,7 +210,7 @@ def test_the_docs_name_every_route_limit_and_option(service: Running) -> None:
         f"{limits.images.max_bytes // 10**6} MB, {limits.images.max_pixels // 10**6} megapixels",
         f"slice of {1000 * SLICE:g} milliseconds",
         f"up to {1000 * GATHER:g} milliseconds",
-        f"{Room().pixels // 10**6} megapixels",
+        f"limited to {limits.pictures // 10**6} MB",
     ):
         assert said in " ".join(text.split()), said
 

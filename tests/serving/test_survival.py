@@ -129,7 +129,7 @@ def test_thousands_of_good_and_hostile_requests_end_right_and_leave_nothing_behi
             asyncio.run(storm(service, REQUESTS // 3))
         time.sleep(1.5)  # until nothing slow is waited for
         engine, guard = service.service.engine, service.server.config.app
-        assert (engine.waiting, engine._running, engine._pixels, guard.budget.used) == (0, [], 0, 0)
+        assert (engine.waiting, engine._running, service.service.pictures.held.used, guard.budget.used) == (0, [], 0, 0)
         assert not service.server.server_state.connections
         assert resident() - before < 60_000_000
 

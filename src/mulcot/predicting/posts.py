@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from mulcot.encoded import Encoded
 from mulcot.errors import MediaError
 from mulcot.media import ImageLimits, open_image
 from mulcot.records import Example, ImageRef, content_id
@@ -49,3 +50,16 @@ class Post:
         if isinstance(source, Path) and source.is_dir():
             raise MediaError("not_a_file", f"{source} is a folder")
         return open_image(source, limits)
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Prepared:
+    """An example as the model sees it; the opened picture is no longer needed."""
+
+    example: Example
+    encoded: Encoded
+
+    @property
+    def nbytes(self) -> int:
+        """What its picture takes in memory."""
+        return 0 if self.encoded.pixels_NF is None else self.encoded.pixels_NF.nbytes

@@ -29,7 +29,7 @@ from mulcot.media import Gallery
 from mulcot.media.opening import DEFAULT_LIMITS
 from mulcot.predicting.answers import generated_label, scored_label, with_chain
 from mulcot.predicting.places import find_model, load_temperature
-from mulcot.predicting.posts import Post
+from mulcot.predicting.posts import Post, Prepared
 from mulcot.predicting.unfolding import Spelling, Told, unfold
 from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.rundir import file_hash
@@ -50,13 +50,6 @@ class Wanted(NamedTuple):
     label: bool
     written: bool = False
     """The label is written like a chain, and nothing else: the published way."""
-
-
-class Asked(NamedTuple):
-    """An example, ready for the model."""
-
-    example: Example
-    encoded: Encoded
 
 
 class Predictor:
@@ -151,8 +144,12 @@ class Predictor:
         if rest := spelling.rest():
             yield rest
 
+    def prepare(self, item: Post | Example, *, label_only: bool = False) -> Prepared | Rejected:
+        """An item for `unfold`, made ready without the model, so in any thread."""
+        return self._ask(item, None, Wanted(chain=not label_only, label=True), 0)
+
     def unfold(
-        self, items: Sequence[Post | Example], *, label_only: bool = False, spoken: Collection[int] = ()
+        self, items: Sequence[Post | Example | Prepared], *, label_only: bool = False, spoken: Collection[int] = ()
     ) -> Iterator[Told]:
         """`predict` for one batch, telling everything as soon as it is known; leaving early stops the work.
 
@@ -160,9 +157,12 @@ class Predictor:
         the items `spoken`), so that the caller can do other things between two steps of the model, last the whole.
         """
         want = Wanted(chain=not label_only, label=True)
-        asked = [self._ask(item, None, want, number) for number, item in enumerate(items)]
+        asked = [
+            item if isinstance(item, Prepared) else self._ask(item, None, want, number)
+            for number, item in enumerate(items)
+        ]
         yield from (Told(row, one, last=True) for row, one in enumerate(asked) if isinstance(one, Rejected))
-        rows = {row: (one.example, one.encoded) for row, one in enumerate(asked) if isinstance(one, Asked)}
+        rows = {row: (one.example, one.encoded) for row, one in enumerate(asked) if isinstance(one, Prepared)}
         if rows:
             yield from unfold(self.model, self.task, rows, spoken, self.decoding, self.temperature)
 
@@ -178,8 +178,8 @@ class Predictor:
         def questions() -> Iterator[Encoded]:
             for number, item in enumerate(items):
                 one = self._ask(item, gallery, want, number)
-                order.append(one.example if isinstance(one, Asked) else one)
-                if isinstance(one, Asked):
+                order.append(one.example if isinstance(one, Prepared) else one)
+                if isinstance(one, Prepared):
                     yield one.encoded
 
         for said in answers(self.model, questions(), self.decoding, self.batch_size):
@@ -188,7 +188,7 @@ class Predictor:
             yield one, said
         yield from (one for one in order if isinstance(one, Rejected))
 
-    def _ask(self, item: Post | Example, gallery: Gallery | None, want: Wanted, number: int) -> Asked | Rejected:
+    def _ask(self, item: Post | Example, gallery: Gallery | None, want: Wanted, number: int) -> Prepared | Rejected:
         """The prompts and pictures of one item as tokens and patches."""
         example = item if isinstance(item, Example) else self.cleaning.apply(item.example())
         source = f"item {number + 1}"
@@ -208,14 +208,14 @@ class Predictor:
             return Rejected(source=source, reason="too_long", detail=detail, id=example.id)
         return asked
 
-    def _encode(self, example: Example, pictures: Sequence[Image.Image], want: Wanted) -> Asked:
+    def _encode(self, example: Example, pictures: Sequence[Image.Image], want: Wanted) -> Prepared:
         ask = self.task.prompt(example, Purpose.LABEL)
         if want.written:
-            return Asked(example, self.model.encode(example.id, pictures, chain=Turn(prompt=ask)))
+            return Prepared(example, self.model.encode(example.id, pictures, chain=Turn(prompt=ask)))
         chain = Turn(prompt=self.task.prompt(example, Purpose.CHAIN)) if want.chain else None
         choices = tuple(self.task.write_label(label) for label in self.task.labels(example))
         label = Turn(prompt=ask, choices=choices) if want.label else None
-        return Asked(example, self.model.encode(example.id, pictures, chain=chain, label=label))
+        return Prepared(example, self.model.encode(example.id, pictures, chain=chain, label=label))
 
     def _judged(self, one: tuple[Example, Answer] | Rejected, want: Wanted) -> Prediction | Rejected:
         """With the scored label, the chain, or both."""

@@ -12,13 +12,13 @@ other requests, a few at a time, so that an upload delays nobody beyond its shar
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
@@ -26,8 +26,6 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from mulcot.errors import MediaError
-from mulcot.media import open_image
-from mulcot.predicting.posts import Post
 from mulcot.records import Json, Prediction, Rejected
 from mulcot.serving.answers import answer_of
 from mulcot.serving.archive import Pictures, UploadRefused
@@ -38,6 +36,7 @@ from mulcot.serving.service import charge, service_of
 
 WINDOW = 16
 """Rows of one upload that wait or are being answered at the same time; never more than half of the queue."""
+T = TypeVar("T")
 FORM = {
     "requestBody": {
         "required": True,
@@ -184,6 +183,8 @@ class Desk:
         self._service = service_of(request)
         self._pictures = pictures
         self._label_only = label_only
+        self._opening = asyncio.Semaphore(1)
+        """One picture of an upload at a time, so that others have their turn."""
         self.window = max(1, min(WINDOW, self._service.serving.queue // 2))
 
     async def answers(self, rows: Sequence[UploadRow]) -> AsyncGenerator[Json, None]:
@@ -214,35 +215,32 @@ class Desk:
 
     async def _asked(self, row: UploadRow) -> Prediction | Rejected:
         assert row.post is not None
+        pictures, label_only = self._service.pictures, self._label_only
+        source = None if row.picture is None else partial(self._read, row.picture)
         try:
-            post = await asyncio.to_thread(self._with_picture, row)
-            return await self._submitted(post)
-        except MediaError as error:
-            return Rejected(source="", reason=error.reason, detail=error.message)
+            await self._patiently(self._pay)
+            async with self._opening:
+                post = await self._patiently(partial(pictures.ready, row.post, source, label_only=label_only))
+            return await self._patiently(partial(submit, self._service, post, label_only=label_only))
         except Problem as problem:
             return Rejected(source="", reason=problem.code, detail=problem.message)
 
-    def _with_picture(self, row: UploadRow) -> Post:
-        assert row.post is not None
-        if row.picture is None:
-            return row.post
+    def _read(self, picture: str) -> bytes:
         if self._pictures is None:
-            raise MediaError("missing_image", f"{row.picture[:100]!r} is named, but no zip of pictures was sent")
-        image = open_image(self._pictures.read(row.picture), self._service.serving.limits.images)
-        return dataclasses.replace(row.post, image=image)
+            raise MediaError("missing_image", f"{picture[:100]!r} is named, but no zip of pictures was sent")
+        return self._pictures.read(picture)
 
-    async def _submitted(self, post: Post) -> Prediction | Rejected:
-        """Waits for as long as the queue is full or the rate is used up: rows give way to people."""
-        paid = False
+    async def _pay(self) -> None:
+        charge(self._request, 1)
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Waits for as long as there is no room or the rate is used up: rows give way to people."""
         while True:
             try:
-                if not paid:
-                    charge(self._request, 1)
-                    paid = True
-                return await submit(self._service, post, label_only=self._label_only)
+                return await attempt()
             except Busy as busy:
-                seconds = float(busy.headers["Retry-After"])
-                await asyncio.sleep(min(seconds, max(0.05, self._service.engine.patience)) if paid else seconds)
+                seconds, soon = float(busy.headers["Retry-After"]), max(0.05, self._service.engine.patience)
+                await asyncio.sleep(seconds if busy.code == "rate_limit" else min(seconds, soon))
 
 
 def _line(value: Json) -> bytes:

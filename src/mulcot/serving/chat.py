@@ -18,11 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
 from mulcot.inference.settings import Decoding
-from mulcot.predicting.posts import Post
 from mulcot.records import Json, Prediction, Rejected
 from mulcot.serving.answers import answer_of, dumps, json_response
-from mulcot.serving.jobs import Conversation, Kind, Reply, Told, Turn
-from mulcot.serving.posts import Pictures, PostBody, Text, read_json
+from mulcot.serving.jobs import Conversation, Kind, Question, Reply, Told, Turn
+from mulcot.serving.pictures import Pictures
+from mulcot.serving.posts import PostBody, Text, read_json
 from mulcot.serving.problems import Invalid, Problem, Unusable
 from mulcot.serving.service import Service, service_of, unless_left
 
@@ -172,7 +172,7 @@ class UnknownModel(Problem):
     code = "model_not_found"
 
 
-async def _question(service: Service, body: ChatBody) -> tuple[Post | Conversation, Kind]:
+async def _question(service: Service, body: ChatBody) -> tuple[Question, Kind]:
     if body.mulcot.raw:
         return await _conversation(service, body)
     message = next((message for message in reversed(body.messages) if message.role == "user"), None)
@@ -183,9 +183,8 @@ async def _question(service: Service, body: ChatBody) -> tuple[Post | Conversati
         raise Invalid("messages: a post has one picture")
     options = body.mulcot.model_dump(exclude={"raw"})
     text = "\n".join(part.text for part in message.parts if part.type == "text")
-    return await service.pictures.post(
-        PostBody.model_construct(text=text, image=urls[0] if urls else None, id="", **options)
-    ), Kind()
+    post = PostBody.model_construct(text=text, **options).post()
+    return await service.pictures.ready(post, urls[0] if urls else None, label_only=False), Kind()
 
 
 async def _conversation(service: Service, body: ChatBody) -> tuple[Conversation, Kind]:
@@ -210,13 +209,10 @@ async def _part(pictures: Pictures, part: Part) -> str | Image.Image:
         return part.text
     if part.image_url is None:
         raise Invalid("messages: an image_url part without image_url")
-    picture = await pictures.open(part.image_url.url)
-    if picture is None:
-        raise Invalid("messages: an empty picture")
-    return picture
+    return await pictures.open(part.image_url.url)
 
 
-async def _chunks(service: Service, question: Post | Conversation, kind: Kind, said: Said) -> AsyncGenerator[bytes]:
+async def _chunks(service: Service, question: Question, kind: Kind, said: Said) -> AsyncGenerator[bytes]:
     """Raises only before the first chunk; what goes wrong later is an `error` in the stream."""
     begun = False
     try:

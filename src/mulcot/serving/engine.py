@@ -15,16 +15,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
-from PIL import Image
-
-from mulcot.predicting.posts import Post
 from mulcot.records import Prediction, Rejected
-from mulcot.serving.jobs import Conversation, Job, Kind, Told
+from mulcot.serving.jobs import Job, Kind, Question, Told
 from mulcot.serving.monitor import Monitor
-from mulcot.serving.problems import Busy, Closing, NoMemory, Problem
+from mulcot.serving.problems import Busy, Closing, NoMemory, Problem, places
 from mulcot.serving.work import Answering, work
 
 SLICE = 0.02
@@ -45,22 +41,13 @@ class HasEngine(Protocol):
 
 
 async def submit(
-    state: HasEngine, post: Post, *, label_only: bool = False, deadline: float | None = None
+    state: HasEngine, post: Question, *, label_only: bool = False, deadline: float | None = None
 ) -> Prediction | Rejected:
     """One answer. `deadline` is in seconds; raises a `Problem` such as `Busy`, `TooLate` or `Closing`."""
     (job,) = state.engine.admit([post], Kind(label_only), deadline or state.deadline)
     said = await state.engine.result(job)
     assert isinstance(said.news, Prediction | Rejected)
     return said.news
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """How much may wait."""
-
-    jobs: int = 64
-    pixels: int = 256_000_000
-    """Of all decoded pictures that wait or are being answered; three bytes each."""
 
 
 @dataclass(eq=False)
@@ -79,9 +66,10 @@ class Group:
 class Engine:
     """Admits questions, batches them and answers them."""
 
-    def __init__(self, answering: Answering, *, room: Room = Room(), batch_size: int = 16, monitor: Monitor) -> None:
+    def __init__(self, answering: Answering, *, room: int = 64, batch_size: int = 16, monitor: Monitor) -> None:
         self.answering = answering
         self.room = room
+        """Jobs that may wait."""
         self.batch_size = batch_size
         self.monitor = monitor
         self._changed = threading.Condition()
@@ -89,7 +77,6 @@ class Engine:
         self._again: deque[Group] = deque()
         """Groups that failed, in smaller parts."""
         self._running: list[Group] = []
-        self._pixels = 0
         self._company = False
         """The last group was more than one job."""
         self._pace = 0.1
@@ -126,21 +113,15 @@ class Engine:
         """Seconds after which there may be room again."""
         return self._pace * (1 + self.waiting / self.batch_size)
 
-    def admit(
-        self, questions: Sequence[Post | Conversation], kind: Kind, deadline: float, *, spoken: bool = False
-    ) -> list[Job]:
+    def admit(self, questions: Sequence[Question], kind: Kind, deadline: float, *, spoken: bool = False) -> list[Job]:
         """All of the questions, or none of them: raises `Busy` where there is no room for all."""
         until = time.monotonic() + deadline
-        jobs = [Job(one, kind, spoken, until, pixels=_pixels(one)) for one in questions]
-        pixels = sum(job.pixels for job in jobs)
+        jobs = [Job(one, kind, spoken, until) for one in questions]
         with self._changed:
             if not self.alive:
                 raise Closing
-            if len(self._waiting) + len(jobs) > self.room.jobs or (
-                self._pixels and self._pixels + pixels > self.room.pixels
-            ):
+            if len(self._waiting) + len(jobs) > self.room:
                 raise Busy(self.patience)
-            self._pixels += pixels
             self._waiting.extend(jobs)
             self._changed.notify()
         return jobs
@@ -162,7 +143,6 @@ class Engine:
         with self._changed:
             if not job.done and not job.begun and job in self._waiting:
                 self._waiting.remove(job)
-                self._pixels -= job.pixels
 
     # For the model's thread
 
@@ -209,7 +189,6 @@ class Engine:
 
     def _begin(self, group: Group) -> None:
         wanted = group.open
-        self._release([job for job in group.jobs if job not in wanted])
         if not wanted:
             return
         self._company = len(wanted) > 1
@@ -243,13 +222,11 @@ class Engine:
         traceback.clear_frames(error.__traceback__)
         unfinished = group.open
         self._running.remove(group)
-        self._release([job for job in group.jobs if job not in unfinished])
         self.monitor.failure(memory=memory)
         if len(group.jobs) == 1:
             log.error("a request failed: %s at %s", type(error).__name__, places(error))
             for job in unfinished:
                 job.send(NoMemory() if memory else Problem())
-            self._release(unfinished)
             return
         half = (len(unfinished) + 1) // 2 if memory else 1
         if memory:
@@ -261,30 +238,9 @@ class Engine:
         group.work = iter(())
         self._running.remove(group)
         self._pace += 0.2 * (time.monotonic() - group.jobs[0].begun - self._pace)
-        self._release(group.jobs)
-
-    def _release(self, jobs: Sequence[Job]) -> None:
-        with self._changed:
-            self._pixels -= sum(job.pixels for job in jobs)
-
-
-def _pixels(question: Post | Conversation) -> int:
-    """What the decoded pictures of a question hold."""
-    if isinstance(question, Post):
-        parts = [question.image]
-    else:
-        parts = [part for turn in question.turns for part in turn.parts]
-    return sum(part.width * part.height for part in parts if isinstance(part, Image.Image))
 
 
 def _is_memory(error: Exception) -> bool:
     """Whether memory ran out, on whatever device."""
     words = ("out of memory", "can't allocate memory", "not enough memory")
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
-
-
-def places(error: Exception) -> str:
-    """Where it happened, without what was in the variables or the message."""
-    return ", ".join(
-        f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-3:]
-    )

@@ -21,9 +21,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mulcot.serving.body import Body, Budget
-from mulcot.serving.engine import places
 from mulcot.serving.monitor import Monitor
-from mulcot.serving.problems import Forbidden, Invalid, Problem, Unauthorised
+from mulcot.serving.problems import Forbidden, Invalid, Problem, Unauthorised, places
 from mulcot.serving.rate import Rate
 from mulcot.serving.settings import Serving
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from mulcot.inference.settings import Decoding
-from mulcot.predicting.posts import Post
+from mulcot.predicting.posts import Post, Prepared
 from mulcot.records import Prediction, Rejected
 from mulcot.serving.problems import Problem, TooLate
 
@@ -29,6 +29,10 @@ class Conversation(NamedTuple):
     turns: tuple[Turn, ...]
     key: str = ""
     """Decides what is sampled."""
+
+
+Question = Post | Prepared | Conversation
+"""What can be asked: a post, made ready already where it has a picture, or messages as they are."""
 
 
 class Kind(NamedTuple):
@@ -59,13 +63,12 @@ class Told(NamedTuple):
 class Job:
     """Lives in two threads: the event loop waits for it, the model's thread works on it."""
 
-    question: Post | Conversation
+    question: Question
     kind: Kind
     spoken: bool
     """Whether the pieces of the chain are wanted."""
     deadline: float
     """By `time.monotonic`."""
-    pixels: int = 0
     queued: float = field(default_factory=time.monotonic)
     begun: float = 0.0
     ended: float = 0.0

@@ -1,24 +1,16 @@
-"""From what was sent to posts: JSON or a form in, `Post` with an opened picture out."""
+"""From what was sent to posts: JSON or a form in, checked bodies out."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-import binascii
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Request
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.datastructures import UploadFile
 
-from mulcot.errors import MediaError, printable
-from mulcot.media import ImageLimits, open_image
+from mulcot.errors import printable
 from mulcot.predicting.posts import Post
-from mulcot.serving.problems import Invalid, Unusable
-from mulcot.serving.remote import RemoteImages
+from mulcot.serving.problems import Invalid
 
 LONGEST = 100_000
 """Characters of a text; what the model can read is checked later, in tokens."""
@@ -44,6 +36,10 @@ class PostBody(BaseModel):
     """The hint of a question."""
     id: str = Field(default="", pattern=r"^[!-~]{0,100}$")
     """Comes back with the answer."""
+
+    def post(self) -> Post:
+        """As the model is asked, without its picture."""
+        return Post(text=self.text, aspect=self.aspect, choices=tuple(self.choices), context=self.context, id=self.id)
 
 
 class PredictBody(BaseModel):
@@ -78,58 +74,6 @@ class PredictBody(BaseModel):
         return [PostBody.model_construct(**fields)]
 
 
-class Pictures:
-    """Opens pictures beside the event loop, a few at a time."""
-
-    def __init__(self, limits: ImageLimits, remote: RemoteImages, threads: int = 2) -> None:
-        self.limits = limits
-        self.remote = remote
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mulcot-picture")
-
-    async def post(self, body: PostBody, upload: bytes | None = None) -> Post:
-        """The post with its picture; raises `Unusable` where the picture cannot be used."""
-        picture = await self.open(upload if upload is not None else body.image)
-        return Post(
-            text=body.text,
-            image=picture,
-            aspect=body.aspect,
-            choices=tuple(body.choices),
-            context=body.context,
-            id=body.id,
-        )
-
-    async def open(self, source: str | bytes | None) -> Image.Image | None:
-        """Bytes, base64, a data URL or a URL."""
-        if source is None or source == "":
-            return None
-        if isinstance(source, str) and source[:8].lower().startswith(("http://", "https://")):
-            source = await self.remote.fetch(source)
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._pool, _open, source, self.limits)
-        except MediaError as error:
-            raise Unusable(error.message, code=error.reason) from None
-
-    def close(self) -> None:
-        """Ends the threads."""
-        self._pool.shutdown(cancel_futures=True)
-
-
-def _open(source: str | bytes, limits: ImageLimits) -> Image.Image:
-    return open_image(_decoded(source) if isinstance(source, str) else source, limits)
-
-
-def _decoded(text: str) -> bytes:
-    if text[:5].lower() == "data:":
-        head, _, text = text.partition(",")
-        if not head.lower().endswith(";base64"):
-            raise MediaError("not_base64", "the data URL is not in base64")
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise MediaError("not_base64", "the picture is not in base64") from None
-
-
 def read_json(kind: type[M], raw: bytes) -> M:
     """A checked body; raises `Invalid` with the place of the first problem, and nothing of what was sent."""
     try:
@@ -162,15 +106,3 @@ async def read_form(request: Request) -> tuple[PredictBody, bytes | None]:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = printable(".".join(str(part)[:50] for part in first["loc"][:6]))
         raise Invalid(f"{place or 'the form'}: {printable(first['msg'])[:200]}") from None
-
-
-async def open_all(pictures: Pictures, bodies: Sequence[PostBody]) -> list[Post | Unusable]:
-    """Every post, or why it cannot be used."""
-
-    async def one(body: PostBody) -> Post | Unusable:
-        try:
-            return await pictures.post(body)
-        except Unusable as problem:
-            return problem
-
-    return [await one(body) for body in bodies]

@@ -9,11 +9,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from mulcot.predicting.posts import Post
 from mulcot.records import Json, Prediction, Rejected
 from mulcot.serving.answers import EXAMPLE, Answer, Answers, answer_of, event, json_response
-from mulcot.serving.jobs import Job, Kind, Told
-from mulcot.serving.posts import PostBody, PredictBody, open_all, read_form, read_json
+from mulcot.serving.jobs import Job, Kind, Question, Told
+from mulcot.serving.posts import PostBody, PredictBody, read_form, read_json
 from mulcot.serving.problems import Invalid, Problem, Unusable
 from mulcot.serving.service import Service, charge, service_of, unless_left
 
@@ -70,7 +69,7 @@ async def predict(request: Request) -> Response:
     kind = Kind(label_only=body.label_only)
     if body.items is not None:
         return json_response({"items": await unless_left(request, _several(request, body.items, kind))})
-    post = await service.pictures.post(body.posts()[0], upload)
+    post = await _ready(service, body.posts()[0], upload, label_only=body.label_only)
     ((told, job),) = await unless_left(request, service.ask([post], kind))
     if isinstance(told.news, Rejected):
         raise Unusable.of(told.news)
@@ -89,7 +88,7 @@ async def predict_stream(request: Request) -> Response:
     body, upload = await _read(request)
     if body.items is not None:
         raise Invalid("a stream is about one post; for several use /v1/predict")
-    post = await service.pictures.post(body.posts()[0], upload)
+    post = await _ready(service, body.posts()[0], upload, label_only=body.label_only)
     events = _events(service, post, Kind(label_only=body.label_only))
     # Until something is known, a problem can still become the status of the reply.
     first = await unless_left(request, anext(events))
@@ -113,8 +112,8 @@ async def _several(request: Request, bodies: list[PostBody], kind: Kind) -> list
         raise Invalid(f"items: {len(bodies)} posts, allowed {most}", code="too_many_items")
     # Let in at the door, the request is answered whole: one that is larger than the rate could never be otherwise.
     charge(request, len(bodies) - 1, owed=True)
-    posts = await open_all(service.pictures, bodies)
-    asked = iter(await service.ask([post for post in posts if isinstance(post, Post)], kind))
+    posts = [await _usable(service, body, kind) for body in bodies]
+    asked = iter(await service.ask([post for post in posts if not isinstance(post, Unusable)], kind))
     answers = []
     for post in posts:
         if isinstance(post, Unusable):
@@ -128,7 +127,19 @@ async def _several(request: Request, bodies: list[PostBody], kind: Kind) -> list
     return answers
 
 
-async def _events(service: Service, post: Post, kind: Kind) -> AsyncGenerator[bytes]:
+async def _usable(service: Service, body: PostBody, kind: Kind) -> Question | Unusable:
+    """One at a time, so that others have their turn between them."""
+    try:
+        return await _ready(service, body, None, label_only=kind.label_only)
+    except Unusable as problem:
+        return problem
+
+
+async def _ready(service: Service, body: PostBody, upload: bytes | None, *, label_only: bool) -> Question:
+    return await service.pictures.ready(body.post(), body.image if upload is None else upload, label_only=label_only)
+
+
+async def _events(service: Service, post: Question, kind: Kind) -> AsyncGenerator[bytes]:
     """Raises only before the first event; what goes wrong later is an event itself."""
     begun = False
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mulcot.records import Rejected
@@ -115,3 +117,10 @@ class TooLate(Problem):
     status = 504
     code = "deadline"
     message = "the answer was not ready before the deadline"
+
+
+def places(error: Exception) -> str:
+    """Where it happened, without what was in the variables or the message."""
+    return ", ".join(
+        f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-3:]
+    )

@@ -10,11 +10,10 @@ from typing import Any, TypeVar
 from fastapi import Request
 
 from mulcot.inference.settings import Decoding
-from mulcot.predicting.posts import Post
-from mulcot.serving.engine import Engine, Room
-from mulcot.serving.jobs import Conversation, Job, Kind, Told
+from mulcot.serving.engine import Engine
+from mulcot.serving.jobs import Job, Kind, Question, Told
 from mulcot.serving.monitor import Monitor
-from mulcot.serving.posts import Pictures
+from mulcot.serving.pictures import Held, Pictures
 from mulcot.serving.problems import Problem
 from mulcot.serving.remote import RemoteImages
 from mulcot.serving.settings import Serving
@@ -40,10 +39,10 @@ class Service:
         self.monitor = Monitor()
         answering = Answering(predictor)
         self.converses = answering.converses
-        room = Room(jobs=serving.queue)
-        self.engine = Engine(answering, room=room, batch_size=serving.batch_size, monitor=self.monitor)
+        self.engine = Engine(answering, room=serving.queue, batch_size=serving.batch_size, monitor=self.monitor)
         limits = serving.limits
-        self.pictures = Pictures(limits.images, RemoteImages(serving.image_hosts, limits.images.max_bytes))
+        remote = RemoteImages(serving.image_hosts, limits.images.max_bytes)
+        self.pictures = Pictures(limits.images, remote, Held(limits.pictures), answering.prepare)
         self.monitor.gauges |= {
             "mulcot_queue_length": ("Requests that wait.", lambda: self.engine.waiting),
             "mulcot_ready": ("Whether requests are answered.", lambda: self.engine.alive),
@@ -54,7 +53,7 @@ class Service:
         """How chains are written."""
         return self.predictor.decoding
 
-    async def ask(self, posts: Sequence[Post | Conversation], kind: Kind) -> list[tuple[Told, Job]]:
+    async def ask(self, posts: Sequence[Question], kind: Kind) -> list[tuple[Told, Job]]:
         """The whole answers, in order. All are admitted, or none."""
         jobs = self.engine.admit(posts, kind, self.deadline)
         try:
@@ -63,7 +62,7 @@ class Service:
             for job in jobs:
                 self.engine.leave(job)
 
-    async def watch(self, post: Post | Conversation, kind: Kind) -> AsyncGenerator[tuple[Told, Job]]:
+    async def watch(self, post: Question, kind: Kind) -> AsyncGenerator[tuple[Told, Job]]:
         """Everything told about one; leaving stops the work."""
         (job,) = self.engine.admit([post], kind, self.deadline, spoken=True)
         try:

@@ -19,6 +19,8 @@ class Limits:
     """Bytes of one request."""
     bodies: int = 200_000_000
     """Bytes of all requests that are being received or read."""
+    pictures: int = 800_000_000
+    """Bytes of all opened pictures that wait or are being answered."""
     upload: int = 300_000_000
     """Bytes of a table with its zip of pictures, which goes to disk."""
     header_seconds: float = 10

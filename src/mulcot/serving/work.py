@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from mulcot.inference.settings import Decoding
-from mulcot.predicting.posts import Post
+from mulcot.predicting.posts import Post, Prepared
 from mulcot.records import Prediction, Rejected
 from mulcot.serving.conversation import can_converse, converse
 from mulcot.serving.jobs import Conversation, Job, Told
@@ -31,12 +31,21 @@ class Asked(Protocol):
         ...
 
 
+class Prepare(Protocol):
+    """Makes a post ready without the model."""
+
+    def __call__(self, item: Post, *, label_only: bool) -> Prepared | Rejected:
+        """The post, or why it cannot be asked."""
+        ...
+
+
 class Answering:
     """A predictor as the engine uses it."""
 
     def __init__(self, predictor: Asked) -> None:
         self.predictor = predictor
         self.converses = can_converse(predictor)
+        self.prepare: Prepare | None = getattr(predictor, "prepare", None)
 
     def ready(self) -> AbstractContextManager[Any]:
         """Keeps the model ready to answer, so that groups which take turns cannot switch it to and fro."""
@@ -58,7 +67,7 @@ def work(answering: Answering, jobs: Sequence[Job]) -> Iterator[tuple[int, Told]
         talks = [job.question for job in jobs if isinstance(job.question, Conversation)]
         yield from converse(answering.predictor, talks, kind.decoding)
         return
-    posts = [job.question for job in jobs if isinstance(job.question, Post)]
+    posts = [job.question for job in jobs if not isinstance(job.question, Conversation)]
     spoken = [place for place, job in enumerate(jobs) if job.spoken]
     unfold = getattr(answering.predictor, "unfold", None)
     if unfold is None:
@@ -69,7 +78,7 @@ def work(answering: Answering, jobs: Sequence[Job]) -> Iterator[tuple[int, Told]
 
 
 def _whole(
-    predictor: Asked, posts: Sequence[Post], spoken: Sequence[int], *, label_only: bool
+    predictor: Asked, posts: Sequence[Post | Prepared], spoken: Sequence[int], *, label_only: bool
 ) -> Iterator[tuple[int, Told]]:
     """For predictors that answer a batch in one go: whoever watches sees everything at once, in the usual order."""
     for place, answer in enumerate(predictor.predict(posts, label_only=label_only)):

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+
+from mulcot import Post, Predictor
+from mulcot.media import ImageLimits
+from mulcot.predicting.posts import Prepared
+from mulcot.serving.pictures import Held, Pictures
+from mulcot.serving.problems import Busy, Problem, Unusable
+from mulcot.serving.remote import RemoteImages
+from mulcot.serving.settings import Limits
+
+from .fakes import Unfolding
+from .running import served
+from .test_predict import encoded, picture
+
+POST = Post(text="a post")
+
+
+def pictures(limit: int, **options: Any) -> Pictures:
+    return Pictures(ImageLimits(), RemoteImages([], 1000), Held(limit), **options)
+
+
+async def test_pictures_beyond_the_memory_are_refused_before_they_are_opened() -> None:
+    desk, raw = pictures(60_000), picture(size=(100, 100))
+    kept = [await desk.ready(POST, raw, label_only=True) for _ in range(2)]
+    assert desk.held.used == 60_000
+    with pytest.raises(Busy):
+        await desk.ready(POST, b"not even looked at", label_only=True)
+    assert isinstance(await desk.ready(POST, None, label_only=True), Post)
+    del kept[0]
+    gc.collect()
+    assert desk.held.used == 30_000
+    with pytest.raises(Unusable):
+        await desk.ready(POST, b"looked at", label_only=True)
+
+
+async def test_what_is_wrong_with_a_picture_says_nothing_about_our_insides() -> None:
+    def broken(item: Post, *, label_only: bool) -> Prepared:
+        raise ValueError("a secret")
+
+    with pytest.raises(Problem) as failed:
+        await pictures(10**9, prepare=broken).ready(POST, picture(), label_only=True)
+    assert (failed.value.status, "secret" in failed.value.message) == (500, False)
+
+
+async def test_a_prepared_post_is_answered_like_any_other_and_its_picture_is_gone(student: Predictor) -> None:
+    desk = pictures(10**9, prepare=student.prepare)
+    raw = picture(size=(1000, 1000))
+    ready = await desk.ready(POST, raw, label_only=False)
+    assert isinstance(ready, Prepared)
+    gc.collect()
+    assert desk.held.used == ready.nbytes < 3_000_000
+    post = Post(text=POST.text, image=raw)
+    *_, one = student.unfold([ready])
+    (other,) = student.predict([post])
+    assert one.news.chain == other.chain
+    assert one.news.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+
+
+async def test_a_prepared_post_is_rejected_for_the_same_reason(student: Predictor) -> None:
+    with pytest.raises(Unusable) as refused:
+        await pictures(10**9, prepare=student.prepare).ready(Post(text=" "), picture(), label_only=True)
+    assert refused.value.code == "empty_text"
+
+
+def test_small_files_with_large_pictures_cannot_fill_the_memory() -> None:
+    """Without the limit, waiting posts would hold 27 MB each."""
+    image = encoded(picture(size=(3000, 3000)))
+    with served(Unfolding(), limits=Limits(pictures=50_000_000)) as service:
+        status, found = service.json("/v1/predict", {"items": [{"text": "a", "image": image}] * 8})
+        assert (status, found["error"]["code"]) == (429, "busy")
+        gc.collect()
+        assert service.service.pictures.held.used == 0
+        assert service.json("/v1/predict", {"text": "a", "image": image})[0] == 200
+
+
+def test_a_picture_is_no_longer_held_when_its_answer_is_there() -> None:
+    with served(Unfolding()) as service:
+        assert service.json("/v1/predict", {"text": "a", "image": encoded(picture())})[0] == 200
+        assert service.service.pictures.held.used == 0
