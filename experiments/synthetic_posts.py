@@ -98,6 +98,7 @@ def read(path: Path) -> dict[str, Any] | None:
     return {
         "seed": int(path.name.partition("-")[2]),
         "teacher_stage1": teacher["stage1"] / teacher["examples"],
+        "commits": sorted({stage["provenance"]["commit"] or "unknown" for stage in stages}),
         "seconds": {stage["stage"]: stage["seconds"] for stage in stages},
         "examples": {name: part["examples"] for name, part in scores["sets"].items()},
         "sets": sets,
@@ -140,12 +141,13 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def page(result: dict[str, Any]) -> str:
     """The result as a page for people."""
     runs, best = result["runs"], result["ceilings"]
+    commits = ", ".join(sorted({commit for one in runs for commit in one["commits"]}))
     lines = [
         "# MulCoT-RD on the synthetic posts",
         "",
         "Written by `experiments/synthetic_posts.py`; every figure is in `synthetic_posts.json`.",
         "",
-        f"{len(runs)} seeds, {result['when']}, commit {result['provenance']['commit']}, "
+        f"{len(runs)} seeds, {result['when']}, commits {commits}, "
         f"{result['provenance']['cores']} cores ({result['provenance']['cpu']}). "
         "Each seed draws other posts and trains everything anew, with the recipe of",
         "`make demo`. The teacher is simulated: it is right about three posts of four without being told the label.",
@@ -161,10 +163,6 @@ def page(result: dict[str, Any]) -> str:
     lines += [
         f"The lower ends of the student's 95 % intervals on unseen posts ({lows}) lie {verdict} "
         f"{result['target']:.1%}, which is ten points over the better of the two ceilings.",
-        "",
-        "Training of assistant and student, and annotation between them, took "
-        + ", ".join(f"{_learning(one):.0f} s" for one in runs)
-        + ".",
         "",
     ]
     return "\n".join(lines)
@@ -207,10 +205,6 @@ def _cell(own: dict[str, Any]) -> str:
 def _spread(values: list[float]) -> str:
     deviation = f" ({stdev(values):.1%})" if len(values) > 1 else ""
     return f"{fmean(values):.1%}{deviation}"
-
-
-def _learning(one: dict[str, Any]) -> float:
-    return float(sum(one["seconds"][stage] for stage in ("assistant", "annotate", "student")))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ A page holds `<!-- generated: NAME -->` ... `<!-- end generated -->`; what stand
 from __future__ import annotations
 
 import ast
+import json
 import re
 import runpy
 import sys
@@ -131,13 +132,61 @@ def recipe_keys() -> str:
     return options_table(Recipe)
 
 
+def layers() -> str:
+    """Who may import whom: the test's own table."""
+    lines = runpy.run_path(str(ROOT / "tests" / "test_architecture.py"))["LAYERS"]
+    rows = ["| line | rooms |", "| --- | --- |"]
+    for number, rooms in enumerate(lines, 1):
+        rows.append(f"| {number} | " + ", ".join(f"`{room}`" for room in sorted(rooms)) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def benchmarks() -> str:
+    """Every kept benchmark result: its figures, when and where they were measured."""
+    lines = ["| benchmark | measured | date | commit | machine |", "| --- | --- | --- | --- | --- |"]
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
+        kept = json.loads(path.read_text("utf-8"))
+        made = kept["provenance"]
+        figures = ", ".join(f"`{key}` {_short(value)}" for key, value in kept["result"].items() if _is_figure(value))
+        machine = f"{made['cores']} cores, {made['memory_gib']} GiB"
+        link = f"[{path.stem}](../benchmarks/{path.stem}.py)"
+        lines.append(f"| {link} | {figures} | {kept['when']} | `{made['commit']}` | {machine} |")
+    return "\n".join(lines) + "\n"
+
+
+def _is_figure(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _short(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+
+
+def results(name: str) -> str:
+    """The models of an experiment: mean accuracy over its seeds, and the range."""
+    runs = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text("utf-8"))["runs"]
+    sets = list(runs[0]["sets"])
+    lines = ["| | " + " | ".join(f"`{each}`" for each in sets) + " |", "| --- |" + " --- |" * len(sets)]
+    titles = {"student": "**student**", "without_distillation": "the same model on gold labels alone"}
+    for model in runs[0]["sets"][sets[0]]:
+        cells = []
+        for each in sets:
+            values = [run["sets"][each][model]["accuracy"] for run in runs]
+            cells.append(f"{sum(values) / len(values):.1%} ({min(values):.1%} to {max(values):.1%})")
+        lines.append(f"| {titles.get(model, model.replace('_', ' '))} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 GENERATORS: dict[str, Callable[..., str]] = {
+    "benchmarks": benchmarks,
     "command-line": command_line,
     "evaluate-questions": evaluate_questions,
+    "layers": layers,
     "options": options,
     "plugins": plugins,
     "published": published,
     "recipe-keys": recipe_keys,
+    "results": results,
     "schedules": schedules,
     "section": section,
     "tree": tree,

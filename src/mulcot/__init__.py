@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Any
 from mulcot.version import __version__
 
 if TYPE_CHECKING:
+    from mulcot.predicting.opening import open_predictor
     from mulcot.predicting.posts import Post
     from mulcot.predicting.predictor import Predictor
 
-__all__ = ["Post", "Predictor", "__version__"]
+__all__ = ["Post", "Predictor", "__version__", "open_predictor"]
 
-_LAZY = {"Post": "mulcot.predicting.posts", "Predictor": "mulcot.predicting.predictor"}
+_LAZY = {
+    "Post": "mulcot.predicting.posts",
+    "Predictor": "mulcot.predicting.predictor",
+    "open_predictor": "mulcot.predicting.opening",
+}
 
 
 def __getattr__(name: str) -> Any:
