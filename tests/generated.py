@@ -166,14 +166,21 @@ def results(name: str) -> str:
     """The models of an experiment: mean accuracy over its seeds, and the range."""
     runs = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text("utf-8"))["runs"]
     sets = list(runs[0]["sets"])
-    lines = ["| | " + " | ".join(f"`{each}`" for each in sets) + " |", "| --- |" + " --- |" * len(sets)]
-    titles = {"student": "**student**", "without_distillation": "the same model on gold labels alone"}
-    for model in runs[0]["sets"][sets[0]]:
+    lines = ["| accuracy | " + " | ".join(f"`{each}`" for each in sets) + " |", "| --- |" + " --- |" * len(sets)]
+    titles = {
+        "student": "**student**",
+        "without_distillation": "the same model, trained on gold labels alone",
+        "assistant": "assistant",
+        "text_only": "student with grey pictures",
+        "image_only": "student without words",
+        "majority": "always the commonest label",
+    }
+    for model, title in titles.items():
         cells = []
         for each in sets:
             values = [run["sets"][each][model]["accuracy"] for run in runs]
             cells.append(f"{sum(values) / len(values):.1%} ({min(values):.1%} to {max(values):.1%})")
-        lines.append(f"| {titles.get(model, model.replace('_', ' '))} | " + " | ".join(cells) + " |")
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
