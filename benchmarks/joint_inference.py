@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 import torch
 from joint_training import PICTURE, SHAPES, Shape, build, draw, wait
-from torch import Tensor
+from torch import Tensor, nn
 
 from mulcot.encoded import Branch, Encoded
 from mulcot.inference.answer import answer
@@ -74,6 +74,10 @@ def stock(shape: Shape, device: str) -> Any:
     inner = network.inner
     inner.config.get_text_config()._attn_implementation = "sdpa"
     inner.model.visual.config._attn_implementation = "sdpa"
+    embedding = inner.model.visual.patch_embed
+    ours = embedding.proj
+    embedding.proj = nn.Conv3d(ours.in_channels, ours.out_channels, ours.kernel_size, stride=ours.stride, bias=False)
+    embedding.proj.weight = ours.weight
     inner.generation_config.eos_token_id = None
     inner.generation_config.pad_token_id = 0
     return network

@@ -44,6 +44,7 @@ from transformers import AttentionInterface, AutoModelForImageTextToText, Qwen2_
 from mulcot.backbones.base import Lora
 from mulcot.backbones.runtime import trunk
 from mulcot.backbones.runtime.network import KERNELS, Attention, Network
+from mulcot.backbones.runtime.patches import multiply_patches
 from mulcot.backbones.runtime.positions import rope_positions
 from mulcot.backbones.runtime.quiet import quiet
 from mulcot.backbones.runtime.tuning import add_adapters, trainable
@@ -119,6 +120,7 @@ def build(
         model: Any = AutoModelForImageTextToText.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
     model.config.get_text_config()._attn_implementation = KERNELS[attention]
     group_windows(model)
+    multiply_patches(model)
     with quiet():
         if checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})

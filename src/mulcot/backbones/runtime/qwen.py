@@ -20,6 +20,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextTo
 from mulcot.backbones.base import Backbone
 from mulcot.backbones.runtime.loaded import LoadedModel, Tools
 from mulcot.backbones.runtime.network import KERNELS, Network
+from mulcot.backbones.runtime.patches import multiply_patches
 from mulcot.backbones.runtime.pictures import Grid, Pictures
 from mulcot.backbones.runtime.positions import rope_positions
 from mulcot.backbones.runtime.quiet import quiet
@@ -106,6 +107,7 @@ def _base_model(settings: Backbone, source: str | Path) -> Any:
         use_safetensors=True,
     )
     group_windows(model)
+    multiply_patches(model)
     return model
 
 
