@@ -45,7 +45,7 @@ def counted(model: LoadedModel) -> Callable[[], int]:
 
 
 def bits(model: LoadedModel, pictures: list) -> list[Tensor]:
-    seen = see(model.network.inner.model, *patches(model, pictures), model.network.memory)
+    seen = see(model.network.inner.model, *patches(model, pictures), model.network.memory, steady=model.network.steady)
     return [*seen.pooler_output, *(part for layer in seen.deepstack_features for part in layer)]
 
 
@@ -58,8 +58,25 @@ def free(settings: QwenVL) -> QwenVL:
     return settings.model_copy(update={"image_size": None})
 
 
-def test_features_do_not_depend_on_the_batch(settings: QwenVL, pictures: list) -> None:
+def steady(settings: QwenVL) -> LoadedModel:
+    """A model as the stages have it that could keep what it sees."""
+    model = settings.load()
+    model.network.steady = True
+    return model
+
+
+def test_a_model_that_only_answers_looks_at_all_pictures_at_once(settings: QwenVL, pictures: list) -> None:
     model = free(settings).load()
+    looks = counted(model)
+    together = bits(model, pictures)
+    assert looks() == 1
+    model.network.steady = True
+    torch.testing.assert_close(together, bits(model, pictures), rtol=1e-4, atol=1e-5)
+    assert looks() == len(pictures)
+
+
+def test_features_do_not_depend_on_the_batch(settings: QwenVL, pictures: list) -> None:
+    model = steady(free(settings))
     together = bits(model, pictures)
     alone = [bits(model, [picture]) for picture in pictures]
     assert same(together, [part for parts in zip(*alone, strict=True) for part in parts])
@@ -68,7 +85,7 @@ def test_features_do_not_depend_on_the_batch(settings: QwenVL, pictures: list) -
 def test_what_is_kept_is_what_was_seen_and_each_picture_is_looked_at_once(
     settings: QwenVL, pictures: list, tmp_path: Path
 ) -> None:
-    model = free(settings).load()
+    model = steady(free(settings))
     plain, looks = bits(model, pictures), counted(model)
     model.network.remember(tmp_path / "vision", MANY)
     first = bits(model, pictures)
@@ -91,7 +108,7 @@ def test_the_network_answers_the_same_bits_with_it_and_without(
 ) -> None:
     hidden = []
     for folder in (None, tmp_path, tmp_path):
-        model = free(settings).load()
+        model = steady(free(settings))
         if folder is not None:
             model.network.remember(folder, MANY)
         pixels_NF, grids_I3 = patches(model, pictures)
@@ -204,7 +221,7 @@ pixels = torch.from_numpy(np.random.default_rng(0).standard_normal((24 * 16, 117
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(3):
-    seen = see(model.network.inner.model, pixels, torch.tensor([[1, 4, 4]] * 24), model.network.memory)
+    seen = see(model.network.inner.model, pixels, torch.tensor([[1, 4, 4]] * 24), model.network.memory, steady=True)
 print(float(torch.stack(seen.pooler_output).double().sum()))
 """
 

@@ -23,7 +23,7 @@ from mulcot.settings import volatile
 from mulcot.stages.base import Job
 from mulcot.stages.evaluation_sets import SetsStage
 from mulcot.stages.gold_labels import WITHOUT
-from mulcot.stages.learning import MODEL, chains_of, device, examples_of, part_of, remembering, training_examples
+from mulcot.stages.learning import MODEL, chains_of, device, examples_of, part_of, training_examples
 from mulcot.teaching.results import Failure
 
 if TYPE_CHECKING:
@@ -115,7 +115,6 @@ class EvaluateStage(SetsStage):
         predictor = Predictor.load(
             folder, device(), temperature=1.0, decoding=self.decoding, batch_size=self.batch_size
         )
-        remembering(job, predictor.model)
         temperature = self._temperature(job, name, predictor) if self.calibrate else None
         if temperature is not None:
             save_temperature(folder, temperature)

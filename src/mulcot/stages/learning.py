@@ -181,7 +181,11 @@ def load_model(job: Job, stage: str) -> LoadedModel:
 
 
 def remembering(job: Job, model: LoadedModel) -> LoadedModel:
-    """The model, which keeps what its vision tower sees in the run's folder where its settings wish it."""
+    """The model, which keeps what its vision tower sees in the run's folder where its settings wish it.
+
+    Where they do not, it sees the same: keeping it influences no result.
+    """
+    model.network.steady = True
     if (gib := model.settings.vision_cache) is not None:
         model.network.remember(job.folder.path.parent / VISION, gib * 2**30)
     return model

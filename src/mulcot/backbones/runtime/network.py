@@ -32,6 +32,8 @@ class Network(nn.Module):
         self.model = model
         self.attention: Attention = attention
         self.memory: Memory | None = None
+        self.steady = False
+        """Whether what a frozen tower sees in a picture must not depend on its batch; see `sight`."""
         self.train(model.training)
 
     @property
@@ -63,7 +65,7 @@ class Network(nn.Module):
             mask = self._additive(mask)
         seen = None
         if pixels_NF is not None and grids_I3 is not None:
-            seen = {"image": see(self.inner.model, pixels_NF, grids_I3, self.memory)}
+            seen = {"image": see(self.inner.model, pixels_NF, grids_I3, self.memory, steady=self.steady)}
         out = self.inner.model(
             input_ids=ids_BS,
             position_ids=positions_ABS,

@@ -4,9 +4,12 @@
 
 A file is named after everything that decides its bits: the patches themselves, the tower's weights and settings, and
 what it was computed on. So nothing ever goes stale, and stages and runs may share a folder. Files appear whole; one
-that does not fit its SHA-256 is made anew. A frozen tower takes pictures one by one on the CPU, and wherever features
-are kept: matrix products of another size differ in their last bits, so only then do the features of a picture not
-depend on its batch.
+that does not fit its SHA-256 is made anew.
+
+Matrix products of another size differ in their last bits, so the features of a picture depend on its batch unless the
+tower takes pictures one by one. It does so wherever features are kept; and on the CPU, where a stage could keep them
+but was not told to (`steady`), so that keeping them changes nothing. Everywhere else it takes all pictures at once,
+which is faster.
 
 Letters: N patches, F values of a patch, I pictures.
 """
@@ -39,10 +42,11 @@ class Seen(NamedTuple):
     """For families that feed several layers: one entry per layer."""
 
 
-def see(model: Any, pixels_NF: Tensor, grids_I3: Tensor, memory: Memory | None) -> Seen:
+def see(model: Any, pixels_NF: Tensor, grids_I3: Tensor, memory: Memory | None, *, steady: bool) -> Seen:
     """The features of all pictures; `model` is the transformers model without its head."""
     frozen = not any(weight.requires_grad for weight in model.visual.parameters())
-    if not frozen or (memory is None and pixels_NF.device.type != "cpu"):
+    alone = memory is not None or (steady and pixels_NF.device.type == "cpu")
+    if not (frozen and alone):
         return _look(model, pixels_NF, grids_I3)
     sizes = [time * height * width for time, height, width in grids_I3.tolist()]
     found = []
