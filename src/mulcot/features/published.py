@@ -14,10 +14,7 @@ from mulcot.errors import DataError
 from mulcot.features.store import Array
 from mulcot.settings import Settings
 
-CONVERT = (
-    "Convert it once where you trust it: "
-    "numpy.save('features.npy', torch.load('features.pth', weights_only=True).numpy())."
-)
+CONVERT = "Convert it once where you trust it: read it with torch, weights_only=True, and write it with numpy.save."
 
 
 class Published(Settings):
