@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from joint_training import PICTURE, SHAPES, Shape, build, draw, wait
+from shapes import PICTURE, SHAPES, Shape, build, draw, wait
 from torch import Tensor, nn
 
 from mulcot.encoded import Branch, Encoded

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from joint_training import SHAPES, Shape, build, draw
 from safetensors.torch import save_file
+from shapes import SHAPES, Shape, build, draw
 
 from mulcot.backbones.runtime.network import Network
 from mulcot.backbones.runtime.tuning import trainable
