@@ -3,13 +3,15 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from mulcot.predicting.posts import Post
+from mulcot.predicting.unfolding import Told
 from mulcot.records import Prediction
 from mulcot.serving.engine import GATHER, SLICE
 from mulcot.serving.settings import Limits
@@ -224,3 +226,18 @@ def test_metrics_count_requests_batches_and_tokens(service: Running) -> None:
     assert 'mulcot_tokens_total{kind="written"} 0' not in text
     assert "mulcot_queue_length 0" in text
     assert (service.ask("/healthz")[2], service.ask("/readyz")[2]) == (b"ok", b"ready")
+
+
+def test_a_model_that_answers_after_its_chain_is_told_in_that_order() -> None:
+    class Afterwards(Fake):
+        def unfold(self, items: Sequence[Post], *, label_only: bool = False, spoken: Sequence[int] = ()) -> Any:
+            (item,) = items
+            answer = self.answer(item)
+            assert isinstance(answer, Prediction)
+            for piece in (answer.chain or "").split("\n"):
+                yield Told(0, piece)
+            yield Told(0, answer, True, 10, 5)
+
+    with served(Afterwards()) as service:
+        names = [name for name, _ in events(service.ask("/v1/predict/stream", {"text": "a day"})[2])]
+        assert names == ["chain"] * 5 + ["probabilities", "done"]

@@ -30,6 +30,14 @@ class Clerk:
             out.update(zip(places, self.model.generate(batch, decoding), strict=True))
         return [out[place] for place in range(len(questions))]
 
+    def spell(self, questions: Sequence[Question], decoding: Decoding) -> Iterator[tuple[int, int | None]]:
+        """`write`, token by token: (place of the question, token), None where a text ends by itself."""
+        encoded = [self.model.encode(question) for question in questions]
+        for places in self._batches(encoded):
+            batch = pack_known(self.model, [encoded[place] for place in places], self.features)
+            for row, token in self.model.spell(batch, decoding):
+                yield places[row], token
+
     def score(self, questions: Sequence[Question], choices: Sequence[Sequence[str]]) -> list[tuple[float, ...]]:
         """The log-probability of every choice of every question."""
         encoded = [self.model.encode(question) for question in questions]

@@ -29,7 +29,7 @@ from mulcot.fusion.network import FusionNetwork
 from mulcot.fusion.questions import EncodedQuestion, Ids, Question
 from mulcot.fusion.settings import FUSION_FILE, T5Fusion, saved_fusion
 from mulcot.fusion.words import Reader, shorten
-from mulcot.fusion.writing import Vocabulary, Written, score_choices, write
+from mulcot.fusion.writing import Vocabulary, Written, score_choices, spell, write
 from mulcot.inference.settings import Decoding
 from mulcot.rundir import write_json
 
@@ -118,13 +118,13 @@ class FusionModel:
 
     def generate(self, batch: FusionBatch, decoding: Decoding, keys: Sequence[str] | None = None) -> list[Written]:
         """One text per row. `keys` decide what is sampled, by default the rows' ids."""
-        config = self.network.inner.config
-        banned = tuple(token for token in self.reader.controls if token != self.end)
-        known = min(self.reader.known, config.vocab_size)
-        vocabulary = Vocabulary(config.decoder_start_token_id, self.end, banned, known)
         with self._answering():
-            written = write(self.network, batch, decoding, vocabulary, batch.ids if keys is None else keys)
+            written = write(self.network, batch, decoding, self._vocabulary(), batch.ids if keys is None else keys)
         return [Written(self.text(ids), tuple(ids), complete) for ids, complete in written]
+
+    def spell(self, batch: FusionBatch, decoding: Decoding) -> Iterator[tuple[int, int | None]]:
+        """`generate`, token by token: (row, token), None at its end. For a network that is not in training mode."""
+        return spell(self.network, batch, decoding, self._vocabulary(), batch.ids)
 
     def preprocessing(self) -> dict[str, Any]:
         """Everything that decides token ids, as plain JSON."""
@@ -148,6 +148,12 @@ class FusionModel:
         write_json(folder / PREPROCESS_FILE, self.preprocessing())
         vision = None if self.vision is None else self.vision.to_json()
         write_json(folder / FUSION_FILE, {"settings": self.settings.model_dump(mode="json"), "vision": vision})
+
+    def _vocabulary(self) -> Vocabulary:
+        config = self.network.inner.config
+        banned = tuple(token for token in self.reader.controls if token != self.end)
+        known = min(self.reader.known, config.vocab_size)
+        return Vocabulary(config.decoder_start_token_id, self.end, banned, known)
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

@@ -5,7 +5,7 @@ Letters: B rows, S source tokens, K choices of all rows, T target tokens, D hidd
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,39 +67,53 @@ def score_choices(network: FusionNetwork, batch: FusionBatch, choices: Sequence[
     return [[next(scores) for _ in row] for row in choices]
 
 
-@torch.inference_mode()
 def write(
     network: FusionNetwork, batch: FusionBatch, decoding: Decoding, vocabulary: Vocabulary, keys: Sequence[str]
 ) -> list[tuple[list[int], bool]]:
     """The tokens of one text per row, and whether it ended by itself. `keys` decide what is sampled."""
-    uniform_BN = torch.stack([uniform(key, decoding) for key in keys]).to(network.device)
     ids: list[list[int]] = [[] for _ in keys]
     complete = [False] * len(keys)
+    for row, token in spell(network, batch, decoding, vocabulary, keys):
+        if token is None:
+            complete[row] = True
+        else:
+            ids[row].append(token)
+    return list(zip(ids, complete, strict=True))
+
+
+@torch.inference_mode()
+def spell(
+    network: FusionNetwork, batch: FusionBatch, decoding: Decoding, vocabulary: Vocabulary, keys: Sequence[str]
+) -> Iterator[tuple[int, int | None]]:
+    """`write`, token by token: (row, token), and (row, None) where a text ends by itself."""
+    uniform_BN = torch.stack([uniform(key, decoding) for key in keys]).to(network.device)
     rows = list(range(len(keys)))
     """The row of every slot."""
+    over: set[int] = set()
     banned = torch.tensor(vocabulary.banned, dtype=torch.long, device=network.device)
     mask_BS = batch.mask_BS
     cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
     token_B = torch.full((len(rows),), vocabulary.start, device=network.device)
     with network.precision():
         memory_BSD = network.encode(batch)
-        for step in range(decoding.max_tokens):
+    for step in range(decoding.max_tokens):
+        # Never left open while others work between two tokens.
+        with network.precision():
             hidden_B1D = network.decode(token_B[:, None], memory_BSD, mask_BS, cache)
             logits_BV = _allowed(network.logits(hidden_B1D[:, -1]), banned, vocabulary.known)
-            token_B = choose(logits_BV, uniform_BN[rows, step], decoding)
-            for row, token in zip(rows, token_B.tolist(), strict=True):
-                if not complete[row]:
-                    complete[row] = token == vocabulary.end
-                    ids[row] += [] if complete[row] else [token]
-            live = [slot for slot, row in enumerate(rows) if not complete[row]]
-            if not live:
-                break
-            if 2 * len(live) <= len(rows):
-                slots = torch.tensor(live, device=network.device)
-                memory_BSD, mask_BS, token_B = memory_BSD[slots], mask_BS[slots], token_B[slots]
-                cache.batch_select_indices(slots)
-                rows = [rows[slot] for slot in live]
-    return list(zip(ids, complete, strict=True))
+        token_B = choose(logits_BV, uniform_BN[rows, step], decoding)
+        for row, token in zip(rows, token_B.tolist(), strict=True):
+            if row not in over:
+                over |= {row} if token == vocabulary.end else set()
+                yield row, None if row in over else token
+        live = [slot for slot, row in enumerate(rows) if row not in over]
+        if not live:
+            return
+        if 2 * len(live) <= len(rows):
+            slots = torch.tensor(live, device=network.device)
+            memory_BSD, mask_BS, token_B = memory_BSD[slots], mask_BS[slots], token_B[slots]
+            cache.batch_select_indices(slots)
+            rows = [rows[slot] for slot in live]
 
 
 def _allowed(logits_BV: Tensor, banned: Tensor, known: int) -> Tensor:

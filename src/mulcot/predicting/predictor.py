@@ -85,7 +85,9 @@ class Predictor:
         saved = load_task(folder)
         chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
         options = {"temperature": load_temperature(folder), **options}
-        predictor = cls(load_folder(folder, chosen), saved, **options)
+        model = load_folder(folder, chosen)
+        model.network.merge()
+        predictor = cls(model, saved, **options)
         predictor.folder = folder
         return predictor
 

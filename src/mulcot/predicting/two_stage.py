@@ -10,7 +10,7 @@ trained alone (QCM-A, QCM-RA, QCM-AR) is asked in the same way.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -26,10 +26,12 @@ from mulcot.fusion.questions import Question
 from mulcot.inference.settings import Decoding
 from mulcot.media import Gallery
 from mulcot.predicting.answers import softmax
+from mulcot.predicting.dictating import Rationale, dictate
 from mulcot.predicting.places import find_model, load_temperature
 from mulcot.predicting.posing import Posed, Poser
 from mulcot.predicting.posts import Post
 from mulcot.predicting.seeing import Eyes
+from mulcot.predicting.unfolding import Told
 from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.rundir import file_hash
 from mulcot.tasks.saved import SavedTask, load_task
@@ -45,13 +47,6 @@ class Speaker(NamedTuple):
 
     model: FusionModel
     wording: Wording
-
-
-class Rationale(NamedTuple):
-    """What was written before the answer."""
-
-    text: str
-    complete: bool
 
 
 class TwoStagePredictor:
@@ -80,6 +75,9 @@ class TwoStagePredictor:
         self.folder: Path | None = None
         """Where the answering model lies, if it was loaded."""
         self._eyes = {id(one.model): Eyes(one.model, features) for one in (answerer, explainer) if one is not None}
+        for one in (answerer, explainer):
+            if one is not None:
+                one.model.network.eval()
         self._poser = Poser(saved, answerer.wording, self._eyes[id(answerer.model)])
 
     @classmethod
@@ -144,12 +142,41 @@ class TwoStagePredictor:
         return [_without_chain(one) if label_only and isinstance(one, Prediction) else one for one in found]
 
     def stream(self, item: Post | Example, gallery: Gallery | None = None) -> Iterator[str]:
-        """The rationale of one item. It is read before the answer, so it comes in one piece."""
-        (found,) = self.predict([item], gallery, chain_only=True)
-        if isinstance(found, Rejected):
-            raise MulcotError(f"this cannot be asked: {found.detail}", hint=f"The reason is {found.reason!r}.")
+        """The rationale of one item piece by piece, as it is written; leaving early stops the work."""
+        posed = self._poser.pose(item, gallery, 0)
+        if isinstance(posed, Rejected):
+            raise MulcotError(f"this cannot be asked: {posed.detail}", hint=f"The reason is {posed.reason!r}.")
+        if self._explains:
+            yield from (str(told.news) for told in self._dictate({0: posed}, spoken=(0,)) if told.news)
+            return
+        (found,) = self._answer([posed], generate=False, chain_only=True)
         if found.chain:
             yield found.chain
+
+    def unfold(
+        self, items: Sequence[Post | Example], *, label_only: bool = False, spoken: Collection[int] = ()
+    ) -> Iterator[Told]:
+        """`predict`, telling everything as soon as it is known; leaving early stops the work.
+
+        Per item: a piece of the rationale for every token (empty but for the items `spoken`), then the whole answer.
+        """
+        found = [self._poser.pose(item, None, number) for number, item in enumerate(items)]
+        yield from (Told(row, one, last=True) for row, one in enumerate(found) if isinstance(one, Rejected))
+        rows = {row: one for row, one in enumerate(found) if isinstance(one, Posed)}
+        if rows:
+            yield from self._unfold(rows, [] if label_only else spoken, label_only=label_only)
+
+    def _unfold(self, rows: Mapping[int, Posed], spoken: Collection[int], *, label_only: bool) -> Iterator[Told]:
+        order, posed = list(rows), list(rows.values())
+        rationales: Sequence[Rationale | None] = [None] * len(posed)
+        if self._explains:
+            rationales = yield from self._dictate(rows, spoken)
+        answers = self._scored(posed, rationales) if self.answerer.wording.scored else self._written(posed)
+        for row, answer, rationale in zip(order, answers, rationales, strict=True):
+            if row in spoken and not self._explains and answer.chain:
+                yield Told(row, answer.chain)
+            whole = _without_chain(answer) if label_only else answer
+            yield Told(row, whole, True, 0, 0 if rationale is None else rationale.tokens)
 
     @property
     def scores(self) -> bool:
@@ -179,6 +206,10 @@ class TwoStagePredictor:
             return [_with_rationale(Prediction(id=one.example.id), one, rationale) for one, rationale in pairs]
         return self._generated(posed, rationales) if generate else self._scored(posed, rationales)
 
+    @property
+    def _explains(self) -> bool:
+        return self.explainer is not None and self.answerer.wording.scored
+
     def _explain(self, posed: Sequence[Posed]) -> list[Rationale | None]:
         if self.explainer is None:
             return [None] * len(posed)
@@ -186,6 +217,13 @@ class TwoStagePredictor:
         questions = [wording.question(self.task, one.example) for one in posed]
         written = self._clerk(model, posed).write(questions, self.decoding)
         return [Rationale(read_rationale(one.text), one.complete) for one in written]
+
+    def _dictate(self, rows: Mapping[int, Posed], spoken: Collection[int]) -> Generator[Told, None, list[Rationale]]:
+        """`_explain`, piece by piece."""
+        assert self.explainer is not None
+        model, wording = self.explainer
+        questions = {row: wording.question(self.task, one.example) for row, one in rows.items()}
+        return dictate(self._clerk(model, list(rows.values())), questions, self.decoding, spoken)
 
     def _scored(self, posed: Sequence[Posed], rationales: Sequence[Rationale | None]) -> list[Prediction]:
         model = self.answerer.model

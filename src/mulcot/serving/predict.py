@@ -83,7 +83,10 @@ async def predict(request: Request) -> Response:
     responses={200: {"content": {"text/event-stream": {"example": STREAM}}}},
 )
 async def predict_stream(request: Request) -> Response:
-    """The same as server-sent events: `probabilities` at once, `chain` as it is written, `done` with everything."""
+    """The same as server-sent events: `probabilities` at once, `chain` as it is written, `done` with everything.
+
+    Two models of which the second answers with the first one's rationale in view tell the `chain` first.
+    """
     service = service_of(request)
     body, upload = await _read(request)
     if body.items is not None:
@@ -141,7 +144,7 @@ async def _ready(service: Service, body: PostBody, upload: bytes | None, *, labe
 
 async def _events(service: Service, post: Question, kind: Kind) -> AsyncGenerator[bytes]:
     """Raises only before the first event; what goes wrong later is an event itself."""
-    begun = False
+    begun = labelled = False
     try:
         async with aclosing(service.watch(post, kind)) as watched:
             async for told, job in watched:
@@ -150,7 +153,8 @@ async def _events(service: Service, post: Question, kind: Kind) -> AsyncGenerato
                 if isinstance(told.news, str):
                     yield event("chain", {"text": told.news})
                 elif isinstance(told.news, Prediction):
-                    if not begun:
+                    if not labelled:
+                        labelled = True
                         yield event("probabilities", _label(told.news))
                     if told.last:
                         yield event("done", _answer(service, told, job))

@@ -1,0 +1,96 @@
+"""Rationales are told while they are written, and are the same as when they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from mulcot.formats.wording import Wording
+from mulcot.fusion import T5Fusion
+from mulcot.fusion.model import FusionModel, load_fusion
+from mulcot.inference.settings import Decoding
+from mulcot.predicting.dictating import Dictation
+from mulcot.predicting.posts import Post
+from mulcot.predicting.two_stage import Speaker, TwoStagePredictor
+from mulcot.predicting.unfolding import Told
+from mulcot.records import Prediction, Rejected
+from mulcot.tasks.multiple_choice import MultipleChoice
+from mulcot.tasks.saved import SavedTask
+
+from ..fusion.conftest import write_t5
+
+POSTS = [
+    Post(text="Which one is a mammal?", choices=("a trout", "a whale")),
+    Post(text="None?"),
+    Post(text="Which flag is blue?", choices=("left", "right", "both"), context="There are two flags."),
+]
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> TwoStagePredictor:
+    torch.set_num_threads(1)
+    model = load_fusion(T5Fusion(model=str(write_t5(tmp_path_factory.mktemp("t5")))))
+    explainer = Speaker(model, Wording(format="QCM-LE"))
+    answerer = Speaker(model, Wording(format="QCMG-A"))
+    return TwoStagePredictor(answerer, explainer, SavedTask(MultipleChoice()), decoding=Decoding(max_tokens=12))
+
+
+def chain(told: Sequence[Told], row: int) -> str:
+    return "".join(one.news for one in told if one.row == row and isinstance(one.news, str))
+
+
+def test_everything_told_adds_up_to_what_is_predicted(predictor: TwoStagePredictor) -> None:
+    expected = predictor.predict(POSTS)
+    told = list(predictor.unfold(POSTS, spoken=[0, 2]))
+    whole = {one.row: one.news for one in told if one.last}
+    assert isinstance(whole[1], Rejected)
+    for row in (0, 2):
+        one, other = whole[row], expected[row]
+        assert isinstance(one, Prediction)
+        assert isinstance(other, Prediction)
+        assert (one.chain, one.label, one.cut) == (other.chain, other.label, other.cut)
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+        assert chain(told, row) == one.chain == "".join(predictor.stream(POSTS[row]))
+    assert all(one.written > 0 for one in told if one.last and one.row != 1)
+
+
+def test_a_rationale_comes_in_pieces_and_only_to_those_who_listen(predictor: TwoStagePredictor) -> None:
+    told = list(predictor.unfold(POSTS, spoken=[2]))
+    assert sum(bool(one.news) for one in told if one.row == 2 and isinstance(one.news, str)) > 1
+    assert chain(told, 0) == ""
+    assert sum(one.row == 0 for one in told) > 2, "others have their turn between two tokens"
+
+
+def test_with_the_label_alone_no_rationale_is_told(predictor: TwoStagePredictor) -> None:
+    told = list(predictor.unfold(POSTS, label_only=True, spoken=[0, 2]))
+    assert chain(told, 0) == ""
+    assert all(one.news.chain is None for one in told if isinstance(one.news, Prediction))
+
+
+def test_two_batches_can_take_turns(predictor: TwoStagePredictor) -> None:
+    """Arithmetic modes must not leak from one to the other between two tokens."""
+    expected = predictor.predict([POSTS[0]])
+    first, second = predictor.unfold([POSTS[0]], spoken=[0]), predictor.unfold([POSTS[2]], spoken=[0])
+    next(first)
+    next(second)
+    assert not torch.is_inference_mode_enabled()
+    assert not torch.is_autocast_enabled("cpu")
+    *_, last = first
+    assert last.news == expected[0]
+
+
+def test_the_heading_of_a_rationale_is_never_told() -> None:
+    words = ["Sol", "ution", ":", " A", " whale", " breathes."]
+    model: Any = SimpleNamespace(text=lambda ids: "".join(words[i] for i in ids))
+    one: Dictation = Dictation(model)
+    assert [one.add(i) for i in range(6)] == ["", "", "", "A", " whale", " breathes."]
+    assert one.whole().text == "A whale breathes."
+
+
+def test_a_network_that_answers_is_not_in_training(predictor: TwoStagePredictor) -> None:
+    model: FusionModel = predictor.answerer.model
+    assert not model.network.training
