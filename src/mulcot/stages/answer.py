@@ -25,6 +25,7 @@ from mulcot.stages.questions import (
     PUBLISHED,
     Looking,
     all_examples,
+    captioned,
     features_of,
     fusion_problems,
     keep,
@@ -89,7 +90,7 @@ class AnswerStage(Stage):
             raise StageMissing("answer.format QCMG-A reads the rationales of the stage rationale", hint=hint)
         features = features_of(job)
         machine = open_machine(job, self.training, features)
-        train, reasons = training_examples(job), self._reasons(job)
+        train, reasons = captioned(job, training_examples(job)), self._reasons(job)
         if self.format in ("QCM-RA", "QCM-AR"):
             train = [example for example in train if example.id in reasons]
         clerk = load_clerk(self.backbone, job, features, self.watch.batch_size)
@@ -154,7 +155,7 @@ class AnswerStage(Stage):
         written = {}
         if self.format == "QCMG-A":
             written = {k: row.text for k, row in load_explained(job.before["rationale"] / EXPLAINED, "model").items()}
-        dev = part_of(examples_of(job, "dev"), self.watch.dev, job.seed)
+        dev = part_of(captioned(job, examples_of(job, "dev")), self.watch.dev, job.seed)
         watched = part_of(train, self.watch.train, job.seed)
         if not dev and not watched:
             hint = "Give the dataset a dev split, or set watch.train above 0."

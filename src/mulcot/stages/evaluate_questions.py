@@ -26,7 +26,7 @@ from mulcot.settings import volatile
 from mulcot.stages.base import Job
 from mulcot.stages.evaluation_sets import SetsStage
 from mulcot.stages.learning import MODEL, device, examples_of, training_examples
-from mulcot.stages.questions import features_of
+from mulcot.stages.questions import all_examples, captioned, features_of
 from mulcot.stages.rationale import TAUGHT
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ class EvaluateQuestionsStage(SetsStage):
     name: ClassVar[str] = "evaluate"
     needs: ClassVar[tuple[str, ...]] = ("dataset", "answer")
     wants: ClassVar[tuple[str, ...]] = ("features", "rationale")
-    bulky: ClassVar[tuple[str, ...]] = ("sets",)
 
     baselines: tuple[Baseline, ...] = ("majority", "text_only", "no_rationale", "gold_rationale")
     """What the pair is compared with."""
@@ -86,6 +85,7 @@ class EvaluateQuestionsStage(SetsStage):
         sets = {}
         references = _references(job)
         for data in self.sets(job):
+            data = dataclasses.replace(data, examples=tuple(captioned(job, data.examples)))
             board = Board(marker, data, references)
             self._fill(job, board, predictor, temperature)
             sets[data.name] = self._scores(job, board)
@@ -143,7 +143,7 @@ class EvaluateQuestionsStage(SetsStage):
         from mulcot.evaluating.scoring import probability_table
         from mulcot.metrics.calibration import fit_temperature
 
-        dev, gallery = examples_of(job, DEV), job.gallery()
+        dev, gallery = captioned(job, examples_of(job, DEV)), job.gallery()
         answers = _Asker(job, DEV, predictor, "calibration")(PAIR, dev, lambda some: predictor.predict(some, gallery))
         pairs = [(e, a) for e, a in zip(dev, answers, strict=True) if isinstance(a, Prediction)]
         rows, right = probability_table(job.task, pairs)
@@ -179,7 +179,6 @@ class _Asker:
 def _references(job: Job) -> dict[str, Reference]:
     """The right rationales: what the stage rationale taught, or what people wrote."""
     from mulcot.evaluating.references import Reference
-    from mulcot.stages.questions import all_examples
 
     if "rationale" in job.before:
         reasons = load_taught(job.before["rationale"] / TAUGHT)

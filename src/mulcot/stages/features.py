@@ -1,17 +1,19 @@
-"""Stage `features`: every distinct picture is seen once by a frozen extractor, and what it saw is stored.
+"""Stage `features`: every distinct picture is seen once by a frozen extractor, and may be described once by a teacher.
 
-features/    features.json, index.jsonl and patches.bin, see docs/features.md
+features/         features.json, index.jsonl and patches.bin, see docs/features.md
+captions.jsonl    with a captioner, see `stages.captions`
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import SerializeAsAny
+from pydantic import SerializeAsAny, model_validator
 
 from mulcot.datasets.base import Dataset
 from mulcot.errors import DataError
@@ -24,8 +26,11 @@ from mulcot.records import Example, ImageRef, Json, read_lines
 from mulcot.rundir import file_hash
 from mulcot.settings import volatile
 from mulcot.stages.base import Job, Stage
+from mulcot.stages.captions import LEDGER, describe_pictures
 from mulcot.stages.learning import device
 from mulcot.tasks.base import Task
+from mulcot.teachers.base import Teacher, teachers
+from mulcot.teachers.imported import Imported
 
 if TYPE_CHECKING:
     from mulcot.extractors.runtime.loaded import LoadedExtractor
@@ -38,9 +43,14 @@ class FeaturesStage(Stage):
 
     name: ClassVar[str] = "features"
     needs: ClassVar[tuple[str, ...]] = ("dataset",)
+    keeps: ClassVar[tuple[str, ...]] = (f"{LEDGER}*",)
+    bulky: ClassVar[tuple[str, ...]] = (LEDGER,)
 
-    extractor: SerializeAsAny[Annotated[Extractor, Plugin(extractors)]] = Vit()
-    """Who looks at the pictures."""
+    extractor: SerializeAsAny[Annotated[Extractor, Plugin(extractors)]] | None = Vit()
+    """Who looks at the pictures; null for models that read captions alone."""
+    captioner: SerializeAsAny[Annotated[Teacher, Plugin(teachers)]] | None = None
+    """A teacher that describes every distinct picture, for `captions: true` of rationale and answer; an example that
+    has a caption keeps it."""
     dtype: DType = "fp16"
     """How values are stored; fp32 takes twice the space."""
     published: Published | None = None
@@ -50,11 +60,30 @@ class FeaturesStage(Stage):
     loaders: int = volatile(2, ge=1)
     """Threads that open pictures while the extractor works."""
 
+    @model_validator(mode="after")
+    def _check(self) -> FeaturesStage:
+        if self.extractor is None and self.captioner is None and self.published is None:
+            raise ValueError("extractor: null needs a captioner; or leave the section features out")
+        if isinstance(self.captioner, Imported):
+            raise ValueError("captioner: imported describes nothing; captions of your own are part of the dataset")
+        return self
+
     def problems(self, task: Task, dataset: Dataset) -> list[str]:
-        """A missing package, model folder or file."""
+        """A missing package, model folder, file or key."""
+        variable = getattr(self.captioner, "api_key_env", None)
+        if variable and not os.environ.get(variable, "").strip():
+            return [
+                f"the environment variable {variable} (captioner.api_key_env) is not set",
+                *self._extractor_problems(),
+            ]
+        return self._extractor_problems()
+
+    def _extractor_problems(self) -> list[str]:
         if self.published is not None:
             missing = [path for path in self.sources() if not path.is_file()]
             return [f"there is no file {path}" for path in missing]
+        if self.extractor is None:
+            return []
         problems = [] if find_spec("torch") else ["torch is not installed: pip install 'mulcot[train]'"]
         model: Any = getattr(self.extractor, "model", None)
         if isinstance(model, str) and model.startswith(("/", ".", "~")) and not Path(model).expanduser().is_dir():
@@ -68,21 +97,23 @@ class FeaturesStage(Stage):
     def run(self, job: Job) -> Json:
         """Extracts what is missing."""
         examples = list(read_lines(job.before["dataset"] / "examples.jsonl", Example))
-        if self.published is None:
-            self._extract(job, distinct(examples))
-        else:
+        pictures = distinct(examples)
+        counts: Json = {}
+        if self.published is not None:
             self._import(job, self.published, examples)
-        store = FeatureStore.open(job.folder / FEATURES)
-        return {
-            "pictures": len(store),
-            "patches": sum(entry.patches for entry in store.entries.values()),
-            "width": store.width,
-            "without_picture": sum(not example.images for example in examples),
-        }
+        elif self.extractor is not None:
+            self._extract(job, self.extractor, pictures)
+        if (job.folder / FEATURES).exists():
+            store = FeatureStore.open(job.folder / FEATURES)
+            patches = sum(entry.patches for entry in store.entries.values())
+            counts = {"pictures": len(store), "patches": patches, "width": store.width}
+        if self.captioner is not None:
+            counts |= describe_pictures(job, self.captioner, pictures)
+        return counts | {"without_picture": sum(not example.images for example in examples)}
 
-    def _extract(self, job: Job, pictures: Mapping[str, ImageRef]) -> None:
-        extractor = self.extractor.load(device())
-        said = {"name": self.extractor.name, **self.extractor.model_dump(mode="json")}
+    def _extract(self, job: Job, source: Extractor, pictures: Mapping[str, ImageRef]) -> None:
+        extractor = source.load(device())
+        said = {"name": source.name, **source.model_dump(mode="json")}
         kind = Kind(said, extractor.fingerprint(), extractor.width, self.dtype)
         with FeatureWriter(job.folder / FEATURES, kind) as writer:
             todo = [ref for key, ref in pictures.items() if key not in writer.done]

@@ -17,6 +17,7 @@ from mulcot.fusion.settings import TINY, T5Fusion
 from mulcot.records import Example, Json, Rationale, read_lines
 from mulcot.settings import Settings, volatile
 from mulcot.stages.base import Job
+from mulcot.stages.captions import with_captions
 from mulcot.stages.features import FEATURES
 from mulcot.stages.learning import chains_of, device
 from mulcot.tasks.saved import SavedTask, save_task
@@ -46,8 +47,13 @@ class Looking(Settings):
 
 
 def all_examples(job: Job) -> list[Example]:
-    """Every example of the dataset stage, labelled or not."""
-    return list(read_lines(job.before["dataset"] / "examples.jsonl", Example))
+    """Every example of the dataset stage, labelled or not, with the captions of the stage features."""
+    return captioned(job, list(read_lines(job.before["dataset"] / "examples.jsonl", Example)))
+
+
+def captioned(job: Job, examples: Sequence[Example]) -> list[Example]:
+    """See `with_captions`."""
+    return with_captions(job.before["features"].path, examples) if "features" in job.before else list(examples)
 
 
 def teacher_chains(job: Job) -> list[Rationale]:
@@ -57,7 +63,9 @@ def teacher_chains(job: Job) -> list[Rationale]:
 
 def features_of(job: Job) -> FeatureStore | None:
     """The features of the pictures; None where the recipe extracts none."""
-    return FeatureStore.open(job.before["features"] / FEATURES) if "features" in job.before else None
+    if "features" not in job.before or not (job.before["features"] / FEATURES).exists():
+        return None
+    return FeatureStore.open(job.before["features"] / FEATURES)
 
 
 def open_machine(job: Job, training: Training, features: FeatureStore | None) -> Machine:

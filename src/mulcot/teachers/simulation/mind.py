@@ -14,8 +14,10 @@ from typing import Literal
 from mulcot.records import content_id
 from mulcot.teachers.simulation.reading import Asked
 from mulcot.teachers.simulation.settings import Simulation
-from mulcot.world.chains import write_chain, write_wrong_chain
+from mulcot.world.chains import describe, write_chain, write_wrong_chain
+from mulcot.world.lessons import CAPTIONS
 from mulcot.world.posts import make_post
+from mulcot.world.scene import Scene
 from mulcot.world.science import ScienceTruth
 from mulcot.world.science_chains import write_science_chain, write_wrong_science_chain
 from mulcot.world.truth import Truth
@@ -45,9 +47,12 @@ class Answer:
 
 def answer(asked: Asked, simulation: Simulation, max_tokens: int | None, draw: str) -> Answer:
     """The reply to a request; `draw` is what else decides how it is drawn, such as temperature and seed."""
-    dice = random.Random(content_id(str(simulation.seed), asked.system, asked.user, str(asked.truth), draw))
-    chain = _chain(asked, simulation, dice)
-    reply = _mangle(chain, asked, simulation, dice)
+    known = str(asked.shown or asked.truth)
+    dice = random.Random(content_id(str(simulation.seed), asked.system, asked.user, known, draw))
+    if asked.describe:
+        reply = _withheld(_pick(simulation, dice), dice) or Answer(_description(asked, dice.randrange(2**31)))
+    else:
+        reply = _mangle(_chain(asked, simulation, dice), asked, simulation, dice)
     prompt = round(TOKENS_PER_WORD * len(f"{asked.system} {asked.user}".split())) + IMAGE_TOKENS * asked.pictures
     words = reply.text.split(" ")
     room = len(words) if max_tokens is None else int(max_tokens / TOKENS_PER_WORD)
@@ -96,17 +101,20 @@ def _blind(asked: Asked, label: str) -> dict[str, str]:
     }
 
 
+def _description(asked: Asked, seed: int) -> str:
+    """What is on the picture; of a board only what kind of board it is."""
+    if isinstance(asked.shown, Scene):
+        return describe(asked.shown, seed)
+    return CAPTIONS[asked.shown.kind] if asked.shown else "The picture is hard to make out."
+
+
 def _mangle(chain: dict[str, str], asked: Asked, simulation: Simulation, dice: random.Random) -> Answer:
     """The chain as text, malformed in at most one way."""
     kind = _pick(simulation, dice)
     names = list(chain)
-    if kind == "empty":
-        return Answer("")
-    if kind == "refused":
-        refusal = dice.choice(REFUSALS)
-        return Answer(refusal, refusal=refusal if dice.random() < 0.5 else None)
-    if kind == "filtered":
-        return Answer("", "content_filter")
+    withheld = _withheld(kind, dice)
+    if withheld is not None:
+        return withheld
     if kind == "missing_fields":
         for name in dice.sample(names, dice.randint(1, 2)):
             del chain[name]
@@ -126,6 +134,16 @@ def _mangle(chain: dict[str, str], asked: Asked, simulation: Simulation, dice: r
     if kind == "truncated":
         return Answer(text[: dice.randrange(len(text) // 4, len(text) * 3 // 4)], "length")
     return Answer(text)
+
+
+def _withheld(kind: str, dice: random.Random) -> Answer | None:
+    """A reply that says nothing to the matter; None for mistakes of another kind."""
+    if kind == "empty":
+        return Answer("")
+    if kind == "refused":
+        refusal = dice.choice(REFUSALS)
+        return Answer(refusal, refusal=refusal if dice.random() < 0.5 else None)
+    return Answer("", "content_filter") if kind == "filtered" else None
 
 
 def _pick(simulation: Simulation, dice: random.Random) -> str:

@@ -41,6 +41,10 @@ class Asked:
     """The label that the request gives away."""
     labels: tuple[str, ...]
     pictures: int
+    describe: bool = False
+    """Whether a picture is to be described, and nothing judged."""
+    shown: Scene | Board | None = None
+    """What is on that picture; None where it is nothing the simulated teacher knows."""
 
     @property
     def right(self) -> str | None:
@@ -97,6 +101,8 @@ def understand(body: Mapping[str, Any], eyes: Eyes) -> Asked:
     if not urls or scene:
         truth = truth_with(lines.named.get("post", ""), scene, lines.named.get("aspect"))
     moods = ("positive", "neutral", "negative")
+    if urls and not lines.named:
+        return Asked(system, user, None, None, moods, len(urls), True, scene or eyes.board(urls[0]))
     return Asked(system, user, truth, label.lower() if label else None, moods, len(urls))
 
 
