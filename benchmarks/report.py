@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found = measure(options.predictions)
-    print(json.dumps(found, indent=2) if options.json else "  ".join(f"{key} {value}" for key, value in found.items()))
+    print(json.dumps(found) if options.json else "  ".join(f"{key} {value}" for key, value in found.items()))
 
 
 if __name__ == "__main__":
