@@ -17,8 +17,8 @@ from torch import Tensor
 
 from mulcot.encoded import Branch, Encoded
 from mulcot.objectives.head import token_logprobs
-from mulcot.objectives.joint import hidden_states, label_scores
-from mulcot.objectives.rows import LABEL, Batch, pack
+from mulcot.objectives.joint import label_scores
+from mulcot.objectives.rows import LABEL, Batch, mask, pack
 
 if TYPE_CHECKING:
     from mulcot.backbones.runtime.loaded import LoadedModel
@@ -43,6 +43,18 @@ class Labels:
         """The examples with these branches."""
         pairs = zip(examples, self._branches, strict=True)
         return [dataclasses.replace(example, label=branch) for example, branch in pairs]
+
+    def sources(self, batch: Batch) -> Tensor:
+        """All places from which `score` predicts, as sources_EW."""
+        width = batch.ids_BS.shape[1]
+        places: list[list[int]] = [[] for _ in self._begins]
+        for source in batch.choices.source_T.tolist():
+            places[source // width].append(source % width)
+        for own, begin, start in zip(places, self._begins, self._starts(batch), strict=True):
+            own += range(start, start + len(begin))
+        longest = max(map(len, places))
+        full = [own + own[:1] * (longest - len(own)) for own in places]
+        return torch.tensor(full, device=batch.ids_BS.device)
 
     def score(self, hidden_BSD: Tensor, head_VD: Tensor, batch: Batch) -> Tensor:
         """The log-probability of every label, as scores_EQ; the label branch is the last thing in each row."""
@@ -71,8 +83,11 @@ def score_labels(model: LoadedModel, examples: Sequence[Encoded]) -> Tensor:
     alone = [dataclasses.replace(example, chain=None) for example in examples]
     batch = pack(labels.folded(alone), "shared_prefix", model.pad).to(model.device)
     with network.answering(), torch.inference_mode():
-        hidden_ND = hidden_states(network, batch)
-        return labels.score(hidden_ND.view(*batch.ids_BS.shape, -1), network.head_VD, batch)
+        hidden_BSD: Tensor = network(
+            batch.ids_BS, batch.positions_ABS, mask(batch, "sdpa"), batch.pixels_NF, batch.grids_I3,
+            plain=batch.plain, wanted_BW=labels.sources(batch),
+        )  # fmt: skip
+        return labels.score(hidden_BSD, network.head_VD, batch)
 
 
 def _beginning(branch: Branch) -> tuple[int, ...]:

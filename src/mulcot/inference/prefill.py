@@ -101,13 +101,16 @@ def prefill(model: LoadedModel, examples: Sequence[Encoded], tokens: int) -> Pre
     cache = SlotCache(len(bare), max(width, max(lengths) + tokens))
     cache.aim(torch.arange(width, device=model.device).expand(len(bare), -1), width)
     network = model.network
+    length_B = torch.tensor(lengths, device=model.device)
+    wanted_BW = length_B[:, None] - 1
+    if labels is not None:
+        wanted_BW = torch.cat([wanted_BW, labels.sources(batch)], dim=1)
     with network.answering():
         hidden_BSD: Tensor = network(
             batch.ids_BS, batch.positions_ABS, mask(batch, "sdpa"), batch.pixels_NF, batch.grids_I3,
-            cache=cache, plain=batch.plain,
+            cache=cache, plain=batch.plain, wanted_BW=wanted_BW,
         )  # fmt: skip
         scores_EQ = None if labels is None else labels.score(hidden_BSD, network.head_VD, batch)
-    length_B = torch.tensor(lengths, device=model.device)
     starts = [example.next_position + prompt for example, prompt in zip(examples, prompts, strict=True)]
     return Prefilled(
         model=model,

@@ -18,6 +18,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from mulcot.backbones.runtime import trunk
+from mulcot.backbones.runtime.ending import Ending, only
 from mulcot.backbones.runtime.sight import Memory, see
 
 Attention = Literal["sdpa", "flex"]
@@ -55,26 +56,34 @@ class Network(nn.Module):
         grids_I3: Tensor | None = None,
         cache: Any = None,
         plain: int = 0,
+        wanted_BW: Tensor | None = None,
     ) -> Tensor:
         """Hidden states after the last norm.
 
         `mask` is boolean over (row, 1, query, key), true where a token may look, or a flex block mask, or boolean over
         (row, token) for ordinary causal rows. In the first `plain` columns of all rows it must be plainly causal.
+        With `wanted_BW`, places in each row, only their hidden states are computed to the end; it takes the first kind
+        of mask.
         """
+        ending = None
+        if wanted_BW is not None:
+            row_B1 = torch.arange(len(mask), device=mask.device)[:, None]
+            ending = Ending(wanted_BW, self._additive(mask[row_B1, 0, wanted_BW][:, None]))
         if isinstance(mask, Tensor) and mask.ndim == 4:
-            mask = self._additive(mask)
+            mask = self._additive(mask[:, :, plain:])
         seen = None
         if pixels_NF is not None and grids_I3 is not None:
             seen = {"image": see(self.inner.model, pixels_NF, grids_I3, self.memory, steady=self.steady)}
-        out = self.inner.model(
-            input_ids=ids_BS,
-            position_ids=positions_ABS,
-            attention_mask=mask,
-            mm_encoder_outputs=seen,
-            past_key_values=cache,
-            use_cache=cache is not None,
-            trunk=plain,
-        )
+        with only(self.inner.model.language_model.layers[-1], ending):
+            out = self.inner.model(
+                input_ids=ids_BS,
+                position_ids=positions_ABS,
+                attention_mask=mask,
+                mm_encoder_outputs=seen,
+                past_key_values=cache,
+                use_cache=cache is not None,
+                trunk=plain,
+            )
         hidden_BSD: Tensor = out.last_hidden_state
         return hidden_BSD
 

@@ -24,7 +24,7 @@ NAME = "mulcot_sdpa_trunk"
 def attend_trunk(
     module: Any, query_BHSD: Tensor, key_BHSD: Tensor, value_BHSD: Tensor, mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
-    """What the layers call; `trunk` is the number of leading columns before any row's first branch."""
+    """What the layers call; `mask` is that of the queries behind the `trunk` columns before any row's first branch."""
     trunk = options.pop("trunk", 0)
     if mask is None or trunk == 0:
         return sdpa_attention_forward(module, query_BHSD, key_BHSD, value_BHSD, mask, **options)
@@ -35,7 +35,7 @@ def attend_trunk(
     scale, dropout = options["scaling"], options["dropout"]
     own = key_BHSD[:, :, :trunk], value_BHSD[:, :, :trunk]
     plain = scaled_dot_product_attention(before, *own, is_causal=True, dropout_p=dropout, scale=scale)
-    everything = key_BHSD, value_BHSD, mask[:, :, trunk:]
+    everything = key_BHSD, value_BHSD, mask
     branching = scaled_dot_product_attention(behind, *everything, dropout_p=dropout, scale=scale)
     return torch.cat([plain, branching], dim=2).transpose(1, 2), None
 
