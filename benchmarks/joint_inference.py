@@ -13,7 +13,8 @@
 Lengths are those of the paper's data: 100 picture tokens, 140 to 250 prompt tokens, labels of 12 tokens, of which the
 first 9 are the wording they share; chains of 128 tokens on the CPU (theirs have 270 to 300, which only moves the
 shares: decoding takes the same time for everyone). No row ends early, so both sides write the same number of tokens.
-Rows are padded on the left for `generate()`.
+Rows are padded on the left for `generate()`. On the CPU our side merges the adapters into the weights, as
+`Predictor.load` does; theirs has them as PEFT loads them, and `..._merged` is against one that merged them too.
 
 Times are medians over alternating rounds in one process; on the CPU, of processor time, since others may be using the
 machine. `label_only_speedup` is against `label_generation`: what it saves are the steps that write the label, so it is
@@ -154,7 +155,9 @@ def measure(shape: Shape, count: int, chain: int, rounds: int) -> dict[str, Any]
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = build(shape, device, "sdpa")
     network.eval()
-    plain = stock(shape, device)
+    network.merge()
+    plain, merged = stock(shape, device), stock(shape, device)
+    merged.merge()
     rows, model, decoding = questions(shape, count), loaded(network, shape), Decoding(max_tokens=chain)
     labels_only = [replace(row, chain=None) for row in rows]
     prefixes = [replace(row, label=None) for row in rows]
@@ -169,6 +172,7 @@ def measure(shape: Shape, count: int, chain: int, rounds: int) -> dict[str, Any]
     ways: dict[str, Callable[[], Any]] = {
         "two_generations": two_generations,
         "label_generation": label_generation,
+        "label_generation_merged": lambda: generate(merged, rows, branch(rows, "label"), LABEL_TOKENS),
         "joint": lambda: answer(model, rows, decoding),
         "label_only": lambda: answer(model, labels_only, decoding),
         "prefill": lambda: prefill(model, prefixes, chain),
@@ -185,6 +189,7 @@ def measure(shape: Shape, count: int, chain: int, rounds: int) -> dict[str, Any]
         "batch": count,
         "chain_tokens": chain,
         "label_only_speedup": second["label_generation"] / second["label_only"],
+        "label_only_speedup_merged": second["label_generation_merged"] / second["label_only"],
         "label_scores_speedup": second["label_passes"] / second["label_only"],
         "joint_speedup": second["two_generations"] / second["joint"],
         "prefill_share": second["prefill"] / second["joint"],

@@ -59,3 +59,25 @@ def test_a_model_to_answer_with_has_nothing_to_learn(demo: QwenVL) -> None:
     model = demo.load(trainable=False)
     assert trainable(model.network) == []
     assert not model.network.training
+
+
+def test_merged_adapters_answer_the_same(settings: QwenVL) -> None:
+    network = settings.load().network.eval()
+    torch.manual_seed(0)
+    for name, weight in network.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.05)
+    ids_BS, positions_ABS = torch.randint(0, 300, (2, 9)), torch.arange(9).expand(3, 2, 9)
+    with torch.inference_mode():
+        before = network(ids_BS, positions_ABS, torch.ones_like(ids_BS).bool())
+        network.merge()
+        after = network(ids_BS, positions_ABS, torch.ones_like(ids_BS).bool())
+    assert not [name for name, _ in network.named_parameters() if "lora" in name]
+    assert not any(weight.requires_grad for weight in network.parameters())
+    torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
+
+
+def test_adapters_stay_apart_where_merging_would_round(demo: QwenVL) -> None:
+    network = demo.model_copy(update={"dtype": "bf16"}).load().network
+    network.merge()
+    assert [name for name, _ in network.named_parameters() if "lora" in name]

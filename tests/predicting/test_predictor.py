@@ -43,14 +43,14 @@ def plain_logprobs(predictor: Predictor, post: Post) -> list[float]:
     turn = Turn(prompt=task.prompt(example, Purpose.LABEL))
     pictures = [post.image] if post.image is not None else []
     encoded = model.encode("x", pictures, label=turn)
-    inner = model.network.model
+    inner = model.network.inner
     found = []
     for label in task.labels():
         target = model.target(task.write_label(label))
         ids = torch.tensor([[*encoded.prefix, *encoded.label.prompt, *target]])
         extra = {}
         if encoded.grids:
-            types = (ids == inner.get_base_model().config.image_token_id).int()
+            types = (ids == inner.config.image_token_id).int()
             grids = torch.tensor(encoded.grids)
             extra = {
                 "pixel_values": torch.tensor(encoded.pixels_NF),

@@ -177,7 +177,9 @@ def part_of(examples: Sequence[Example], number: int | None, seed: int) -> list[
 
 def load_model(job: Job, stage: str) -> LoadedModel:
     """The model that an earlier stage trained, to answer with."""
-    return remembering(job, load_folder(job.before[stage] / MODEL, device()))
+    model = load_folder(job.before[stage] / MODEL, device())
+    model.network.merge()
+    return remembering(job, model)
 
 
 def remembering(job: Job, model: LoadedModel) -> LoadedModel:

@@ -96,6 +96,12 @@ class Network(nn.Module):
         """Keeps what the vision tower sees in `folder`, up to `limit` bytes. Its weights must stay as they are."""
         self.memory = Memory(folder, self.inner.model.visual, limit)
 
+    def merge(self) -> None:
+        """Makes adapters part of the weights they adapt, for a model that only answers; not where that would round."""
+        if isinstance(self.model, PeftModel) and self.inner.dtype == torch.float32:
+            merged: Any = self.model.merge_and_unload()
+            self.model = merged.requires_grad_(False)
+
     @contextmanager
     def answering(self) -> Iterator[None]:
         """No dropout, and an attention that takes any boolean mask, until the block ends."""
