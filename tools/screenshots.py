@@ -26,7 +26,7 @@ def main() -> None:
     """Takes the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("url", help="where the service listens")
-    parser.add_argument("--example", type=int, default=1, help="which of the offered posts to ask, from 1")
+    parser.add_argument("--example", type=int, default=4, help="which of the offered posts to ask, from 1")
     parser.add_argument("--out", type=Path, default=PICTURES)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
