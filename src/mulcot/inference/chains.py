@@ -66,7 +66,7 @@ class Writing:
         # A copy of the record: the caller's own stays where its prompts end.
         self._batch = dataclasses.replace(prefilled) if self._batch is None else self._batch.join(prefilled)
         for key in prefilled.ids if keys is None else keys:
-            self._slots.append(_Slot(self._begun, uniform(key, self.decoding)))
+            self._slots.append(_Slot(self._begun, uniform(key, self.decoding).tolist()))
             self._begun += 1
 
     def step(self) -> list[Token]:
@@ -76,7 +76,8 @@ class Writing:
         self._read()
         if self._batch is None:
             return []
-        uniform_B = torch.stack([slot.number() for slot in self._slots]).to(self._batch.model.device)
+        numbers = [slot.number() for slot in self._slots]
+        uniform_B = torch.tensor(numbers, dtype=torch.float64, device=self._batch.model.device)
         self._chosen_B = choose(_logits(self._batch), uniform_B, self.decoding)
         pairs = zip(self._slots, self._chosen_B.tolist(), strict=True)
         return [self._add(slot, token, self._batch) for slot, token in pairs if not slot.ended]
@@ -112,13 +113,13 @@ class Writing:
 @dataclass(slots=True)
 class _Slot:
     row: int
-    uniform_N: Tensor
+    uniform: list[float]
     ids: list[int] = field(default_factory=list)
     ended: bool = False
 
-    def number(self) -> Tensor:
+    def number(self) -> float:
         """The random number of the next token; of an ended chain any."""
-        return self.uniform_N[min(len(self.ids), len(self.uniform_N) - 1)]
+        return self.uniform[min(len(self.ids), len(self.uniform) - 1)]
 
 
 def stream(prefilled: Prefilled, decoding: Decoding, keys: Sequence[str] | None = None) -> Iterator[Token]:

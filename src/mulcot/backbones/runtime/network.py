@@ -71,18 +71,20 @@ class Network(nn.Module):
             ending = Ending(wanted_BW, self._additive(mask[row_B1, 0, wanted_BW][:, None]))
         if isinstance(mask, Tensor) and mask.ndim == 4:
             mask = self._additive(mask[:, :, plain:])
-        seen = None
+        model, pictures = self.inner.model, {}
         if pixels_NF is not None and grids_I3 is not None:
-            seen = {"image": see(self.inner.model, pixels_NF, grids_I3, self.memory, steady=self.steady)}
-        with only(self.inner.model.language_model.layers[-1], ending):
-            out = self.inner.model(
+            seen = see(model, pixels_NF, grids_I3, self.memory, steady=self.steady)
+            pictures = {"mm_encoder_outputs": {"image": seen}}
+        with only(model.language_model.layers[-1], ending):
+            # Without pictures there is nothing to put together: every token of a chain comes this way.
+            out = (model if pictures else model.language_model)(
                 input_ids=ids_BS,
                 position_ids=positions_ABS,
                 attention_mask=mask,
-                mm_encoder_outputs=seen,
                 past_key_values=cache,
                 use_cache=cache is not None,
                 trunk=plain,
+                **pictures,
             )
         hidden_BSD: Tensor = out.last_hidden_state
         return hidden_BSD
