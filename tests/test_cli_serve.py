@@ -71,3 +71,8 @@ def test_a_taken_port_is_told_before_the_model_is_loaded(tmp_path: Path) -> None
 )
 def test_a_model_is_named_after_its_run_or_folder(path: str, name: str, tmp_path: Path) -> None:
     assert _name_of(tmp_path / path) == name
+
+
+def test_a_model_mounted_at_the_root_still_has_a_name() -> None:
+    assert _name_of(Path("/model")) == "model"
+    assert _name_of(Path("/")) == "mulcot"

@@ -128,7 +128,8 @@ def _name_of(model: Path) -> str:
     parts = [part for part in model.resolve().parts if part != "model"]
     while len(parts) > 1 and parts[-1][:1].isdigit() and "-" in parts[-1]:
         parts.pop()
-    return parts[-1]
+    # A folder mounted as /model has no name but that.
+    return parts[-1].strip("/") or model.resolve().name or "mulcot"
 
 
 def _log(line: str) -> None:
