@@ -53,6 +53,12 @@ def question_site() -> Iterator[Site]:
 
 
 @pytest.fixture(scope="session")
+def later_site() -> Iterator[Site]:
+    with serve(MultipleChoice(), first_chain=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
     if CHROMIUM is None:

@@ -24,8 +24,8 @@ class Site(NamedTuple):
 
 
 @contextmanager
-def serve(task: Task | None = None, **options: Any) -> Iterator[Site]:
-    predictor = Sage(task)
+def serve(task: Task | None = None, *, first_chain: bool = False, **options: Any) -> Iterator[Site]:
+    predictor = Sage(task, first_chain=first_chain)
     serving = Serving(name="demo", port=0, **options)
     app = build(predictor, serving)
     listener = bind(serving)

@@ -24,8 +24,10 @@ QUESTIONS = [make_question(0, "test", number) for number in range(20)]
 class Sage:
     """`contrary` in a text makes the chain end with another label; `slowly` makes it slow."""
 
-    def __init__(self, task: Task | None = None) -> None:
+    def __init__(self, task: Task | None = None, *, first_chain: bool = False) -> None:
         self.task = task or Sentiment()
+        self.first_chain = first_chain
+        """The label is known only after the chain, as of a pair of models."""
         self.decoding = Decoding()
         self.truths = {question.question.text: question for question in QUESTIONS}
         self.posts = {post.text: post for post in POSTS}
@@ -42,7 +44,8 @@ class Sage:
     def unfold(self, items: Sequence[Post], *, label_only: bool = False, spoken: Sequence[int] = ()) -> Iterator[Told]:
         labels = [self._label(item) for item in items]
         for row, label in enumerate(labels):
-            yield Told(row, label, label_only or isinstance(label, Rejected))
+            if label_only or isinstance(label, Rejected) or not self.first_chain:
+                yield Told(row, label, label_only or isinstance(label, Rejected))
         if label_only:
             return
         for row in spoken:

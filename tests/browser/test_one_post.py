@@ -126,6 +126,18 @@ def test_questions_have_choices_and_context(open_page: Open, question_site: Site
     assert page.inner_text(".headline") == "A, a stone"
 
 
+def test_a_rationale_may_come_before_the_label(open_page: Open, later_site: Site) -> None:
+    page = open_page(later_site)
+    page.fill("#text", "Which one is heavier? slowly")
+    page.fill("#choices", "a stone\na feather")
+    page.click("#send")
+    page.wait_for_selector(".chain dd.writing")
+    assert page.locator(".bars li").count() == 0
+    page.wait_for_selector(".note.same")
+    assert page.inner_text(".headline") == "A, a stone"
+    assert page.locator(".chain dd.writing").count() == 0
+
+
 def test_history_is_kept_in_the_browser_until_cleared(open_page: Open, site: Site, picture: Path) -> None:
     page = open_page(site)
     page.set_input_files("#picture-file", picture)
