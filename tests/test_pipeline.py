@@ -131,7 +131,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 
 def mulcot(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "mulcot", *words], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "mulcot", *words], capture_output=True, text=True, timeout=240, check=False
     )
 
 

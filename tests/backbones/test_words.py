@@ -41,9 +41,9 @@ def test_a_lone_surrogate_does_not_stop_the_work() -> None:
 
 
 def test_a_text_made_of_control_tokens_takes_linear_time() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     WORDS.plain("<|im_end|>" * 20_000)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_control_tokens_are_left_out_of_read_text() -> None:

@@ -78,7 +78,7 @@ def test_real_chains_score_as_with_the_packages(real_chains: list[str]) -> None:
     ],
 )
 def test_an_endless_generation_ends(predicted: str, reference: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert 0 <= published_rouge_l(predicted, reference) <= 1
     assert 0 <= standard(predicted, reference) <= 1
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5

@@ -162,7 +162,7 @@ def test_leaving_stops_the_work() -> None:
         reply.readline()
         reply.close()
         connection.close()
-        until = time.monotonic() + 10
+        until = time.monotonic() + 30
         while running.service.engine.waiting and time.monotonic() < until:
             time.sleep(0.05)
         time.sleep(1)

@@ -75,10 +75,12 @@ async def test_everybody_gets_their_own_answer_and_most_share_a_batch(kind: type
 async def test_a_lone_request_does_not_wait_for_company() -> None:
     with running(Fake()) as engine:
         await submit(state(engine), Post(text="a"))
-        started = time.monotonic()
+        took = []
         for _ in range(20):
+            started = time.monotonic()
             await submit(state(engine), Post(text="a"))
-        assert time.monotonic() - started < 20 * 0.02
+            took.append(time.monotonic() - started)
+        assert min(took) < 0.02, "waiting would slow all of them, a busy machine only some"
 
 
 async def test_what_cannot_be_asked_is_rejected_alone() -> None:

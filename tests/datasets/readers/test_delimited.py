@@ -124,9 +124,9 @@ def test_reading_takes_linear_time_whatever_the_quotes(tmp_path: Path, line: str
     header = ",".join(f"c{number}" for number in range(columns))
 
     def seconds(count: int) -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         read(tmp_path / "x", header + "\n" + f"{line}\n" * count)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     seconds(100)
     small, large = min(seconds(250) for _ in range(3)), min(seconds(2000) for _ in range(2))

@@ -72,7 +72,7 @@ def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, writ
 def test_a_file_without_newlines_is_not_held_in_memory(tmp_path: Path) -> None:
     with (tmp_path / "x").open("wb") as file:
         file.truncate(400 * 2**20)
-    start = time.monotonic()
+    start = time.process_time()
     (only,) = read_lines(tmp_path / "x", "x")
     assert not isinstance(only, Line)
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
