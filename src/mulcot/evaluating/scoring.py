@@ -21,6 +21,7 @@ from mulcot.evaluating.scores import (
     ReliabilityBin,
 )
 from mulcot.evaluating.scores import Confusion as ConfusionTable
+from mulcot.formats.strings import RATIONALE
 from mulcot.metrics.agreement import agreement
 from mulcot.metrics.calibration import apply_temperature, calibrate
 from mulcot.metrics.chains import ChainScorer
@@ -175,12 +176,17 @@ def _agreement(chained: Sequence[tuple[Example, Prediction]]) -> AgreementScores
 
 
 def _form(task: Task, answers: Sequence[Prediction]) -> ChainForm:
-    whole = set(task.fields)
     return ChainForm(
         written=len(answers),
-        complete=sum(whole <= set(answer.fields) and answer.chain_label is not None for answer in answers),
+        complete=sum(_complete(task, answer) for answer in answers),
         cut=sum(answer.cut for answer in answers),
         empty=sum(not (answer.chain or "").strip() for answer in answers),
         problems=dict(sorted(Counter(answer.chain_problem for answer in answers if answer.chain_problem).items())),
         characters=fmean(len(answer.chain or "") for answer in answers),
     )
+
+
+def _complete(task: Task, answer: Prediction) -> bool:
+    """Whether nothing is missing: every field of the task's chains, or the one of a rationale, and an answer."""
+    whole = {RATIONALE} if RATIONALE in answer.fields else set(task.fields)
+    return whole <= set(answer.fields) and answer.chain_label is not None

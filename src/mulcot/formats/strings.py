@@ -26,6 +26,8 @@ AnswerFormat = Literal["QCMG-A", "QCM-A", "QCM-RA", "QCM-AR"]
 Parts = tuple[str, ...]
 """A source in parts; those that are `Long` give way where it is too long, the last first: never question or options."""
 EMPTY = "N/A"
+RATIONALE = "Rationale"
+"""The one field of the chains of these models."""
 SOLUTION, ANSWER, BECAUSE = "Solution:", "Answer:", "Because:"
 
 

@@ -18,7 +18,7 @@ import torch
 
 from mulcot.errors import MulcotError
 from mulcot.features.store import FeatureStore
-from mulcot.formats.strings import answer_choices, read_rationale, read_reply
+from mulcot.formats.strings import RATIONALE, answer_choices, read_rationale, read_reply
 from mulcot.formats.wording import Wording, load_wording
 from mulcot.fusion.asking import Clerk
 from mulcot.fusion.model import FusionModel, load_fusion
@@ -36,8 +36,6 @@ from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.rundir import file_hash
 from mulcot.tasks.saved import SavedTask, load_task
 
-RATIONALE = "Rationale"
-"""The one field of these chains."""
 ANSWER_ROOM = 16
 """Tokens that an answer alone needs at most."""
 

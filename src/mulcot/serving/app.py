@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from mulcot.predicting.two_stage import RATIONALE, TwoStagePredictor
+from mulcot.formats.strings import RATIONALE
+from mulcot.predicting.two_stage import TwoStagePredictor
 from mulcot.records import Json
 from mulcot.serving.batch_route import batch_routes
 from mulcot.serving.chat import ChatBody
