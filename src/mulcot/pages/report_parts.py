@@ -36,6 +36,7 @@ Values = dict[str, Any]
 
 BARS = 16
 """Bars of a histogram; the longest tail shares the last one."""
+MEASURES = {"accuracy": "Accuracy", "rouge_l": "ROUGE-L"}
 HISTOGRAMS = {"replies_per_example": "replies per example", "words_per_chain": "words per chain"}
 
 
@@ -100,13 +101,13 @@ def results(view: View) -> Values | None:
 
 def questions(view: View) -> Values | None:
     """Accuracy by kind of question, with the paper's rows; for multimodal-cot."""
-    sets = []
-    for name, found in view.sets:
-        if found.questions:
-            models = [(title_of(model), model, found.questions[model]) for model in found.questions]
-            groups = list(dict.fromkeys(group for _, _, scores in models for group in scores.groups))
-            sets.append({"name": name, "models": models, "groups": groups})
-    return {"sets": sets, "published": view.run.scores.published if view.run.scores else []} if sets else None
+    sets = [_questions(name, found) for name, found in view.sets if found.questions]
+    if not sets:
+        return None
+    counts = view.run.stages["rationale"].counts if "rationale" in view.run.stages else {}
+    authors = {"by_human": "people", "by_teacher": "the teacher", "by_imported": "a teacher, imported"}
+    taught = [(who, counts[name]) for name, who in authors.items() if counts.get(name)]
+    return {"sets": sets, "taught": taught, "published": view.run.scores.published if view.run.scores else []}
 
 
 def diagnosis(view: View) -> Values | None:
@@ -244,6 +245,22 @@ def _result(run: Run) -> Values | None:
     return {"set": name, "examples": found.examples, "row": table[model], "beside": beside}
 
 
+def _questions(name: str, found: SetScores) -> Values:
+    """One set: everyone by group, and of those that wrote their own rationales what these say."""
+    models = [
+        (title_of(model), model, found.questions[model]) for model in ordered(found.models) if model in found.questions
+    ]
+    wrote = [(title, scores) for title, model, scores in models if model in ("answer", "text_only")]
+    return {
+        "name": name,
+        "models": models,
+        "groups": list(dict.fromkeys(group for _, _, scores in models for group in scores.groups)),
+        "errors": [(title, scores.errors) for title, scores in wrote if scores.errors],
+        "hallucination": [(title, scores.hallucination) for title, scores in wrote if scores.hallucination],
+        "written": [(title, scores.written) for title, _, scores in models if scores.written],
+    }
+
+
 def _models(view: View) -> Iterable[tuple[str, str, ModelScores]]:
     for name, found in view.sets:
         for model in ordered(found.models):
@@ -269,6 +286,7 @@ def _curves(stage: str, curves: Curves) -> Values:
     ends = ", ".join(
         f"{name.replace('_', ' ')} {points[0][1]:.3g} to {last[name]:.3g}" for name, points in curves.losses.items()
     )
+    measure = MEASURES.get(curves.measure, curves.measure)
     looks = ", ".join(f"{name} {points[0][1]:.1%} to {points[-1][1]:.1%}" for name, points in curves.looks.items())
     return {
         "stage": stage,
@@ -277,7 +295,8 @@ def _curves(stage: str, curves: Curves) -> Values:
         "losses": line_chart(curves.losses, f"Losses of {stage} over steps: {ends}", "step"),
         "loss_legend": legend(curves.losses),
         "loss_text": ends,
-        "looks": line_chart(curves.looks, f"Accuracy of {stage} over steps: {looks}", "step", shares=True),
+        "looks": line_chart(curves.looks, f"{measure} of {stage} over steps: {looks}", "step", shares=True),
+        "measure": measure,
         "look_legend": legend(curves.looks),
         "look_text": looks,
     }

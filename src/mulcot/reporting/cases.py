@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mulcot.evaluating.grounding import world_chain
+from mulcot.formats.reasons import Taught
+from mulcot.formats.strings import RATIONALE
 from mulcot.records import Example, Prediction, Rationale, Rejected, content_id, read_lines
 from mulcot.reporting.answers import labelled_examples, lines_of, read_answer
 from mulcot.reporting.results import ordered, title_of
@@ -149,8 +151,9 @@ def draw_cases(run: Run, number: int, seed: int) -> Drawn:
             groups.setdefault(group, []).append(_Place(content_id(str(seed), example.id), len(sheets), place))
         sheets.append(sheet)
     chosen = sorted((at.sheet, at.place) for at in _evenly([sorted(group) for group in groups.values()], number))
-    rationales = _rationales(run, {sheets[sheet].ids[place] for sheet, place in chosen})
-    cases = [_case(sheets[sheet], place, examples, rationales) for sheet, place in chosen]
+    wanted = {sheets[sheet].ids[place] for sheet, place in chosen}
+    rationales, taught = _rationales(run, wanted), _taught(run, wanted)
+    cases = [_case(sheets[sheet], place, examples, rationales, taught) for sheet, place in chosen]
     return Drawn(cases, whole, elsewhere)
 
 
@@ -223,15 +226,30 @@ def _rationales(run: Run, wanted: set[str]) -> dict[str, Rationale]:
     }
 
 
-def _case(sheet: _Sheet, place: int, examples: Mapping[str, Example], rationales: Mapping[str, Rationale]) -> Case:
+def _taught(run: Run, wanted: set[str]) -> dict[str, Taught]:
+    """The right rationales of multimodal-cot, as its first model learns to write them."""
+    path = run.file("rationale", "taught.jsonl")
+    return {} if path is None else {row.example_id: row for row in read_lines(path, Taught) if row.example_id in wanted}
+
+
+def _case(
+    sheet: _Sheet,
+    place: int,
+    examples: Mapping[str, Example],
+    rationales: Mapping[str, Rationale],
+    taught: Mapping[str, Taught],
+) -> Case:
     example = examples[sheet.ids[place]]
     opinions = sheet.opinions(place, example, others=True)
-    return Case(sheet.name, example, opinions, _reference(example, rationales.get(example.id)))
+    return Case(sheet.name, example, opinions, _reference(example, rationales.get(example.id), taught.get(example.id)))
 
 
-def _reference(example: Example, rationale: Rationale | None) -> Voice | None:
-    """The teacher's chain where it was asked; else what the synthetic world or a person says."""
+def _reference(example: Example, rationale: Rationale | None, taught: Taught | None) -> Voice | None:
+    """The right rationale; without one the teacher's chain, or what the synthetic world or a person says."""
     gold = example.label
+    if taught is not None:
+        author = "a person" if taught.source == "human" else f"the {taught.source}"
+        return Voice("right rationale", {RATIONALE: taught.text}, gold, right=True, note=f"written by {author}")
     if rationale is not None:
         note = {1: "found alone", 2: "with the label given"}.get(rationale.stage, "imported")
         return Voice("teacher", rationale.fields, rationale.prediction, rationale.prediction == gold, note)

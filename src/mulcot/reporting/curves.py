@@ -26,20 +26,23 @@ class Curves:
     losses: dict[str, list[Point]] = field(default_factory=dict)
     """By name: step and value."""
     looks: dict[str, list[Point]] = field(default_factory=dict)
-    """`dev` and `train`: step and accuracy."""
+    """`dev` and `train`: step and `measure`."""
     steps: int = 0
     epochs: float = 0.0
+    measure: str = "accuracy"
+    """What was looked at: accuracy, or `rouge_l` of rationales."""
 
 
 def read_curves(path: Path) -> Curves | None:
     """The curves of a training, finished or not; None where nothing was measured."""
     losses: dict[str, list[Point]] = {}
     looks: dict[str, list[Point]] = {}
-    step, epoch = 0, 0.0
+    step, epoch, measure = 0, 0.0, "accuracy"
     for entry in _entries(path):
         step = max(step, int(entry["step"]))
         if isinstance(look := entry.get("evaluation"), dict):
-            for name, value in _accuracies(look):
+            measure = "rouge_l" if "rouge_l" in look else measure
+            for name, value in _looked(look, measure):
                 looks.setdefault(name, []).append((step, value))
         else:
             epoch = max(epoch, _number(entry.get("epoch")) or 0.0)
@@ -49,7 +52,10 @@ def read_curves(path: Path) -> Curves | None:
                     losses.setdefault(name, []).append((step, number))
     if not losses and not looks:
         return None
-    return Curves({name: thinned(points) for name, points in losses.items()}, looks, step, epoch)
+    parts = [name for name in losses if name != "loss"]
+    if len(parts) == 1 and losses.get("loss") == losses[parts[0]]:
+        del losses[parts[0]]  # the loss has one part alone
+    return Curves({name: thinned(points) for name, points in losses.items()}, looks, step, epoch, measure)
 
 
 def thinned(points: list[Point], most: int = POINTS) -> list[Point]:
@@ -78,14 +84,14 @@ def _entries(path: Path) -> Iterator[Json]:
             yield entry
 
 
-def _accuracies(look: Json) -> Iterator[tuple[str, float]]:
+def _looked(look: Json, measure: str) -> Iterator[tuple[str, float]]:
     """Of dev and of watched training examples, where they were looked at."""
     found = {name: part for name, part in look.items() if isinstance(part, dict)}
     for name, part in found.items():
-        value = _number(part.get("accuracy"))
+        value = _number(part.get(measure))
         if value is not None:
             yield name, value
-    if not found and (value := _number(look.get("accuracy"))) is not None:
+    if not found and (value := _number(look.get(measure))) is not None:
         yield "dev", value
 
 
