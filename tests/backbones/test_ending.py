@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 
 from mulcot.backbones.qwen_vl import QwenVL
@@ -21,8 +23,8 @@ def test_wanted_places_are_as_in_a_whole_pass_and_leave_the_same_cache(settings:
         for wanted in (None, wanted_BW):
             cache = SlotCache(2, 12)
             cache.aim(torch.arange(12).expand(2, -1), 12)
-            with torch.inference_mode():
-                hidden_BSD = network(ids_BS, positions_ABS, mask_B1SS, cache=cache, plain=plain, wanted_BW=wanted)
+            with torch.inference_mode(), nullcontext() if wanted is None else network.wanting(wanted):
+                hidden_BSD = network(ids_BS, positions_ABS, mask_B1SS, cache=cache, plain=plain)
             found.append(hidden_BSD[rows, wanted_BW])
             caches.append([*cache._keys, *cache._values])
         torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
@@ -35,7 +37,8 @@ def test_the_layer_does_all_its_work_again_afterwards(demo: QwenVL) -> None:
     mask_B1SS = torch.ones(1, 1, 6, 6).tril().bool()
     with torch.inference_mode():
         before = network(ids_BS, positions_ABS, mask_B1SS)
-        part = network(ids_BS, positions_ABS, mask_B1SS, wanted_BW=torch.tensor([[2]]))
+        with network.wanting(torch.tensor([[2]])):
+            part = network(ids_BS, positions_ABS, mask_B1SS)
         after = network(ids_BS, positions_ABS, mask_B1SS)
     assert torch.equal(before, after)
     assert not part[0, 3:5].abs().gt(1e-3).any()

@@ -82,10 +82,10 @@ def score_labels(model: LoadedModel, examples: Sequence[Encoded]) -> Tensor:
     labels, network = Labels(examples), model.network
     alone = [dataclasses.replace(example, chain=None) for example in examples]
     batch = pack(labels.folded(alone), "shared_prefix", model.pad).to(model.device)
-    with network.answering(), torch.inference_mode():
+    with network.answering(), network.wanting(labels.sources(batch)), torch.inference_mode():
         hidden_BSD: Tensor = network(
             batch.ids_BS, batch.positions_ABS, mask(batch, "sdpa"), batch.pixels_NF, batch.grids_I3,
-            plain=batch.plain, wanted_BW=labels.sources(batch),
+            plain=batch.plain,
         )  # fmt: skip
         return labels.score(hidden_BSD, network.head_VD, batch)
 

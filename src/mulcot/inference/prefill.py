@@ -105,10 +105,10 @@ def prefill(model: LoadedModel, examples: Sequence[Encoded], tokens: int) -> Pre
     wanted_BW = length_B[:, None] - 1
     if labels is not None:
         wanted_BW = torch.cat([wanted_BW, labels.sources(batch)], dim=1)
-    with network.answering():
+    with network.answering(), network.wanting(wanted_BW):
         hidden_BSD: Tensor = network(
             batch.ids_BS, batch.positions_ABS, mask(batch, "sdpa"), batch.pixels_NF, batch.grids_I3,
-            cache=cache, plain=batch.plain, wanted_BW=wanted_BW,
+            cache=cache, plain=batch.plain,
         )  # fmt: skip
         scores_EQ = None if labels is None else labels.score(hidden_BSD, network.head_VD, batch)
     starts = [example.next_position + prompt for example, prompt in zip(examples, prompts, strict=True)]

@@ -35,6 +35,7 @@ class Network(nn.Module):
         self.memory: Memory | None = None
         self.steady = False
         """Whether what a frozen tower sees in a picture must not depend on its batch; see `sight`."""
+        self._wanted_BW: Tensor | None = None
         self.train(model.training)
 
     @property
@@ -56,19 +57,16 @@ class Network(nn.Module):
         grids_I3: Tensor | None = None,
         cache: Any = None,
         plain: int = 0,
-        wanted_BW: Tensor | None = None,
     ) -> Tensor:
         """Hidden states after the last norm.
 
         `mask` is boolean over (row, 1, query, key), true where a token may look, or a flex block mask, or boolean over
         (row, token) for ordinary causal rows. In the first `plain` columns of all rows it must be plainly causal.
-        With `wanted_BW`, places in each row, only their hidden states are computed to the end; it takes the first kind
-        of mask.
         """
         ending = None
-        if wanted_BW is not None:
+        if self._wanted_BW is not None:
             row_B1 = torch.arange(len(mask), device=mask.device)[:, None]
-            ending = Ending(wanted_BW, self._additive(mask[row_B1, 0, wanted_BW][:, None]))
+            ending = Ending(self._wanted_BW, self._additive(mask[row_B1, 0, self._wanted_BW][:, None]))
         if isinstance(mask, Tensor) and mask.ndim == 4:
             mask = self._additive(mask[:, :, plain:])
         model, pictures = self.inner.model, {}
@@ -115,6 +113,18 @@ class Network(nn.Module):
         finally:
             self._attend(attention)
             self.train(was_training)
+
+    @contextmanager
+    def wanting(self, wanted_BW: Tensor) -> Iterator[None]:
+        """Until the block ends, only the hidden states at these places of each row count; the others are not computed.
+
+        The network is then called with a mask over (row, 1, query, key).
+        """
+        self._wanted_BW = wanted_BW
+        try:
+            yield
+        finally:
+            self._wanted_BW = None
 
     def _attend(self, attention: Attention) -> None:
         self.attention = attention
