@@ -51,7 +51,7 @@ class Running:
 
 @contextmanager
 def served(predictor: Any, **options: Any) -> Iterator[Running]:
-    serving = Serving(port=0, **{"name": "fake", "deadline": 10.0, **options})
+    serving = Serving(port=0, **{"name": "fake", "deadline": 60.0, **options})
     lines: list[dict[str, Any]] = []
     with bind(serving) as listener:
         app = build(predictor, serving, lambda line: lines.append(json.loads(line)))

@@ -35,11 +35,11 @@ def running(fake: Fake, **options: Any) -> Iterator[Engine]:
         engine.stop()
 
 
-def state(engine: Engine, deadline: float = 10) -> Any:
+def state(engine: Engine, deadline: float = 60) -> Any:
     return SimpleNamespace(engine=engine, deadline=deadline)
 
 
-async def watch(engine: Engine, post: Post, deadline: float = 10) -> AsyncIterator[Told]:
+async def watch(engine: Engine, post: Post, deadline: float = 60) -> AsyncIterator[Told]:
     (job,) = engine.admit([post], CHAIN, deadline, spoken=True)
     try:
         async with aclosing(job.news()) as news:
