@@ -40,6 +40,29 @@ def test_any_subset_of_questions_has_groups_with_intervals() -> None:
     assert found["AVG"].interval == (0.0, 1.0)
 
 
+def test_accuracies_by_group_are_those_counted_by_hand() -> None:
+    picture = (ImageRef(path="p.png"),)
+    rows = [  # subject, grade, hint, picture, right
+        ("natural science", "grade1", "hint", picture, True),
+        ("natural science", "grade8", "hint", (), False),
+        ("natural science", "grade2", None, picture, True),
+        ("social science", "grade7", None, picture, False),
+        ("language science", "grade6", None, (), True),
+        ("language science", "grade12", None, (), False),
+        ("language science", "grade3", None, (), False),
+    ]
+    examples = [
+        question(str(n), meta={"subject": subject, "grade": grade}, context=hint, images=images)
+        for n, (subject, grade, hint, images, _) in enumerate(rows)
+    ]
+    answers = [said(str(n), "A" if row[-1] else "B") for n, row in enumerate(rows)]
+    found = score_questions(examples, answers).groups
+    assert {name: (round(group.accuracy * group.examples), group.examples) for name, group in found.items()} == {
+        "NAT": (2, 3), "SOC": (0, 1), "LAN": (1, 3), "TXT": (1, 2), "IMG": (2, 3), "NO": (1, 3),
+        "G1-6": (3, 4), "G7-12": (0, 3), "AVG": (3, 7),
+    }  # fmt: skip
+
+
 def test_written_answers_are_counted_by_three_rules() -> None:
     examples = [question(str(n)) for n in range(4)]
     answers = [

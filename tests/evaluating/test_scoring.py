@@ -168,3 +168,16 @@ def test_the_schema_in_the_docs_is_that_of_the_scores() -> None:
     schema = json.dumps(Scores.model_json_schema(), indent=2) + "\n"
     path = ROOT / "docs" / "scores.schema.json"
     assert path.read_text("utf-8") == schema, f"write it anew: {path}"
+
+
+def test_a_rationale_is_complete_where_it_names_an_answer() -> None:
+    fields = {"Rationale": "So it is B."}
+    answers = [
+        prediction(0, "positive", chain="So.", fields=fields, chain_label="positive"),
+        prediction(1, "positive", chain="So.", fields=fields),
+        prediction(2, "negative", chain="So.", fields={"Text_analysis": "So."}, chain_label="negative"),
+        prediction(3, "negative", chain="", fields={}),
+    ]
+    found = Marker(Sentiment()).mark("x", FOUR, answers).chains
+    assert found is not None
+    assert (found.written, found.complete, found.empty) == (4, 1, 1)

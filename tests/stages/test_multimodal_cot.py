@@ -162,6 +162,29 @@ def test_other_questions_are_evaluated_without_training_on_them(science: Path, t
     assert scores(tmp_path)["sets"]["strange"]["questions"]["answer"]["groups"]["AVG"]["examples"] == 3
 
 
+@pytest.mark.parametrize("name", ["mmmu", "aokvqa"])
+def test_benchmarks_are_evaluated_without_training_on_them(science: Path, tmp_path: Path, name: str) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    datasets.get(name).demo(root)
+    recipe = copy_run(science, tmp_path, without=("6-evaluate", "7-report"))
+    other = f"evaluate.others={json.dumps({name: {'name': name, 'root': str(root)}})}"
+    options = ("rationale.folds=2", other, "evaluate.baselines=[]", "evaluate.generate=false", "evaluate.limit=2")
+    go(recipe, *options, first="evaluate", last="evaluate")
+    found = scores(tmp_path)["sets"][name]
+    assert 0 < found["questions"]["answer"]["groups"]["AVG"]["examples"] <= 2
+    assert found["models"]["answer"]["rejected"] == {}
+
+
+def test_the_published_mix_of_lecture_and_explanation_is_a_switch(science: Path, tmp_path: Path) -> None:
+    recipe = copy_run(science, tmp_path, without=("5-answer", "6-evaluate"))
+    path = tmp_path / "run/1-dataset/examples.jsonl"
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert any(row["meta"].get("lecture") for row in rows)
+    go(recipe, "rationale.folds=2", "answer.published_mix=true", first="answer", last="answer")
+    assert hashes(tmp_path / "run/5-answer") != hashes(science / "run/5-answer")
+
+
 def test_a_run_that_was_moved_still_answers(science: Path, tmp_path: Path) -> None:
     copy_run(science, tmp_path)
     predictor = open_predictor(tmp_path / "run")
