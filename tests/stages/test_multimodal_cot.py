@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from science import QUESTIONS, write_science
 from small import go
 
@@ -97,6 +100,21 @@ def test_a_killed_stage_continues_to_the_same_bytes(science: Path, tmp_path: Pat
     assert done.returncode == -signal.SIGKILL, done.stderr
     go(recipe, *options, first=stage, last=stage)
     assert hashes(tmp_path / "run" / place) == hashes(science / "run" / place)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_models_of_one(science: Path, tmp_path: Path) -> None:
+    recipe = copy_run(science, tmp_path, without=("4-rationale", "5-answer", "6-evaluate", "7-report"))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "mulcot"]
+    command += ["run", str(recipe), "--from", "rationale", "--to", "answer", "rationale.folds=2"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=env)
+    assert done.returncode == 0, done.stderr[-3000:]
+    for model in ("4-rationale/model", "5-answer/model", "4-rationale/folds/1/model"):
+        one, two = (load_file(folder / "run" / model / "model.safetensors") for folder in (science, tmp_path))
+        assert one.keys() == two.keys()
+        for name in one:
+            assert torch.allclose(one[name], two[name], atol=1e-4), (model, name)
 
 
 @pytest.mark.parametrize("rationales", ["own", "cross_fitted"])
