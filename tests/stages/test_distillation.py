@@ -45,6 +45,7 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Co
     return folder, done
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_models_of_one(twice: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, _ = twice
     for stage in ("3-assistant", "5-student"):
@@ -73,6 +74,7 @@ def test_sharded_processes_give_the_same_models(
             assert torch.allclose(one[name], two[name], atol=1e-4), name
 
 
+@pytest.mark.slow
 def test_only_the_first_process_writes_and_speaks(twice: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, done = twice
     assert done.stderr.count("student: 0 of") == 1
@@ -84,6 +86,7 @@ def test_only_the_first_process_writes_and_speaks(twice: tuple[Path, subprocess.
     assert extra == {"random-1.safetensors"}
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_skipped_by_all_processes(twice: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, _ = twice
     done = launch(folder / "recipe.yaml", folder / "two", 2)
