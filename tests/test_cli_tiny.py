@@ -32,6 +32,17 @@ def test_build_writes_the_chosen_model_and_says_what_it_can_do(tmp_path, monkeyp
         assert word in done.stdout
 
 
+def test_build_writes_the_t5_and_says_what_it_can_do(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mulcot.tiny.t5.build_t5.__defaults__", (Course(steps=1, batch=2, rate=1e-3),))
+    monkeypatch.setattr("mulcot.cli_tiny.EXAMINED", 12)
+    done = CliRunner().invoke(app, ["tiny", "build", "--out", str(tmp_path), "--which", "t5"])
+    assert done.exit_code == 0, done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["t5"]
+    assert (tmp_path / "t5" / "fusion.safetensors").is_file()
+    for word in ("parameters", "lessons", "answers"):
+        assert word in done.stdout
+
+
 def test_an_unknown_model_is_refused(tmp_path) -> None:
     done = CliRunner().invoke(app, ["tiny", "build", "--out", str(tmp_path), "--which", "teacher"])
     assert done.exit_code == 2

@@ -16,7 +16,8 @@ class TinyTower(Extractor):
     """Options of the tiny tower."""
 
     size: Literal["assistant", "student"] = "student"
-    """Whose tower; the student's gives 9 patches of 128 values, the assistant's of 256."""
+    """Whose tower; the student's gives 9 patches of 132 values, the assistant's of 260. The last four say where the
+    patch is."""
 
     def load(self, device: str = "cpu") -> LoadedExtractor:
         """See `Extractor.load`."""

@@ -1,4 +1,4 @@
-"""Where a fused T5 comes from: a pretrained T5 with new fusion layers, a saved folder, or a tiny new one."""
+"""Where a fused T5 comes from: a pretrained T5 with new fusion layers, a saved folder, or the tiny one that ships."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mulcot.backbones.base import Lora
 from mulcot.backbones.runtime.quiet import quiet
 from mulcot.errors import MulcotError
 from mulcot.features.store import FeatureStore
-from mulcot.fusion.fresh import fresh_t5
 from mulcot.fusion.network import Fusion, FusionNetwork
 from mulcot.fusion.settings import TINY, T5Fusion
+from mulcot.fusion.shipped import shipped_fusion, shipped_t5
 from mulcot.records import Json
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
@@ -53,11 +53,13 @@ def build(
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(seed)
         if settings.model == TINY and not whole:
-            t5, tokenizer = fresh_t5()
+            t5, tokenizer = shipped_t5()
         else:
             source = folder if whole and folder is not None else settings.model
             t5, tokenizer = _pretrained(source, settings, trainable)
         fusion = None if vision is None else Fusion(vision.width, t5.config.d_model)
+        if fusion is not None and vision is not None and settings.model == TINY:
+            fusion.load_state_dict(shipped_fusion(vision.extractor_hash) or fusion.state_dict())
         network = FusionNetwork(_tuned(t5, settings, folder, trainable), fusion, DTYPES[settings.dtype])
     if not trainable:
         network.requires_grad_(False)

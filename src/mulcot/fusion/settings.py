@@ -27,8 +27,8 @@ class T5Fusion(Settings):
     name: ClassVar[str] = "t5_fusion"
 
     model: str = "declare-lab/flan-alpaca-base"
-    """A folder or a hub name of any T5: FLAN-Alpaca, FLAN-T5, UnifiedQA. `tiny` is a small one with new weights, for
-    synthetic questions on a CPU. Published: declare-lab/flan-alpaca-base and -large."""
+    """A folder or a hub name of any T5: FLAN-Alpaca, FLAN-T5, UnifiedQA. `tiny` is a small one that ships with the
+    package, for synthetic questions on a CPU. Published: declare-lab/flan-alpaca-base and -large."""
     max_source: int = Field(default=512, ge=8)
     """Tokens that are read; what a question marks as long gives way first."""
     max_target: int = Field(default=512, ge=2)

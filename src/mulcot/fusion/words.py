@@ -32,7 +32,7 @@ def shorten(ids: Sequence[int], places: Sequence[int], long: Sequence[tuple[int,
         return tuple(ids)
     dropped: set[int] = set()
     for begin, end in reversed(long):
-        inside = [index for index, place in enumerate(places) if begin <= place < end]
+        inside = [index for index, place in enumerate(places) if begin <= place < end and index not in dropped]
         taken = inside[max(0, len(inside) - (surplus - len(dropped))) :]
         dropped.update(taken)
         if len(dropped) == surplus:

@@ -32,7 +32,7 @@ MADE_FILE = "made.json"
 def build(out: Path, size: Size, seed: int, reporter: Reporter) -> None:
     """Makes a model in the folder `out`; what was there before is replaced."""
     folders = [out.with_name(f"{out.name}-{stage}") for stage in STAGES]
-    with _reproducible():
+    with reproducible():
         for number, (stage, folder) in enumerate(zip(STAGES, folders, strict=True)):
             made_with = f"{size} {seed} {stage}"
             if _made_with(folder) != made_with:
@@ -64,7 +64,7 @@ def _learn(stage: str, model: LoadedModel, size: Size, seed: int, reporter: Repo
 
 
 @contextmanager
-def _reproducible() -> Iterator[None]:
+def reproducible() -> Iterator[None]:
     """A fixed number of threads, exact kernels, and the caller's random state untouched."""
     threads, exact = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(THREADS)

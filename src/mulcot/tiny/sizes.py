@@ -88,3 +88,6 @@ SIZES: dict[Name, Size] = {
         reading=Course(steps=1600, batch=16, rate=2e-3),
     ),
 }
+
+T5_COURSE = Course(steps=1600, batch=16, rate=2e-3)
+"""The one course of the tiny T5."""

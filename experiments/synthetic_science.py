@@ -1,0 +1,266 @@
+"""Does a rationale help, and does seeing? Multimodal-CoT in variants on the synthetic science questions.
+
+    python experiments/synthetic_science.py [--seeds 5] [--first 0] [--runs runs/synthetic_science] [--json]
+
+Each seed draws other questions, another order and other noise. Every model of every variant starts from the same
+weights and takes the same number of steps over the same questions; a pair of models has two such budgets. An
+interrupted experiment goes on with the same command; `--seeds 0` only writes the pages anew. The result goes to
+docs/results/synthetic_science.*.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from mulcot.provenance import provenance
+
+ROOT = Path(__file__).parent.parent
+RESULT = ROOT / "docs" / "results" / "synthetic_science.json"
+PAGE = RESULT.with_suffix(".md")
+FOLDS = 2
+SHARED = (
+    "dataset.test=300",
+    "answer.watch.dev=100",
+    "answer.training.evaluate_every=1",
+    "evaluate.splits=[test]",
+    "evaluate.similarity=false",
+    "evaluate.calibrate=false",
+)
+PAIR = ("evaluate.baselines=[majority, no_rationale, gold_rationale]",)
+ALONE = (
+    "rationale=null",
+    "answer.backbone.max_target=96",
+    "answer.decoding.max_tokens=80",
+    "evaluate.baselines=[majority]",
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way of training."""
+
+    title: str
+    overrides: tuple[str, ...]
+    after: str = ""
+    """The variant whose rationale model is taken."""
+
+
+VARIANTS = {
+    "vision": Variant("rationale, then answer", (*PAIR, f"rationale.folds={FOLDS}")),
+    "answer_only": Variant("answer alone (QCM-A)", (*ALONE, "answer.format=QCM-A")),
+    "text": Variant("rationale, then answer, without pictures", (*PAIR, "features=null")),
+    "captions": Variant(
+        "rationale, then answer, captions for pictures",
+        (*PAIR, "features=null", "rationale.captions=true", "answer.captions=true"),
+    ),
+    "one_stage": Variant("one model: rationale before answer (QCM-RA)", (*ALONE, "answer.format=QCM-RA")),
+    "one_stage_after": Variant("one model: rationale after answer (QCM-AR)", (*ALONE, "answer.format=QCM-AR")),
+    "own": Variant(
+        "rationale, then answer; trained on its own rationales",
+        (*PAIR, f"rationale.folds={FOLDS}", "answer.rationales=own"),
+        after="vision",
+    ),
+    "cross_fitted": Variant(
+        "rationale, then answer; trained on cross-fitted rationales",
+        (*PAIR, f"rationale.folds={FOLDS}", "answer.rationales=cross_fitted"),
+        after="vision",
+    ),
+}
+
+
+def main() -> None:
+    """Runs what is missing, then writes the result and its page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "synthetic_science")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    for seed in range(options.first, options.first + options.seeds):
+        for name in VARIANTS:
+            run(seed, name, options.runs / f"seed-{seed}")
+    found = [read(path) for path in sorted(options.runs.glob("seed-*"))]
+    result = summary([one for one in found if one["variants"]])
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    PAGE.write_text(page(result), "utf-8")
+    print(json.dumps(result) if options.json else PAGE.read_text("utf-8"))
+
+
+def run(seed: int, name: str, folder: Path) -> None:
+    """One variant of one seed."""
+    variant, output = VARIANTS[name], folder / name
+    if list(output.glob("*-evaluate/scores.json")):
+        return
+    if variant.after and not output.exists():
+        kept = shutil.ignore_patterns("5-*", "6-*", "7-*")
+        shutil.copytree(folder / variant.after, output, ignore=kept)
+    recipe = str(ROOT / "recipes" / "demo_science.yaml")
+    command = [sys.executable, "-m", "mulcot", "run", recipe, "--to", "evaluate"]
+    own = (f"output={output}", f"seed={seed}", f"dataset.seed={seed}")
+    subprocess.run([*command, *own, *SHARED, *variant.overrides], check=True, stdout=sys.stderr)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """What the finished variants of one seed have to say."""
+    found = {name: read_variant(folder / name) for name in VARIANTS}
+    return {
+        "seed": int(folder.name.partition("-")[2]),
+        "variants": {name: one for name, one in found.items() if one is not None},
+    }
+
+
+def read_variant(folder: Path) -> dict[str, Any] | None:
+    """One run; None where it is not finished."""
+    files = list(folder.glob("*-evaluate/scores.json"))
+    if not files:
+        return None
+    test = json.loads(files[0].read_text("utf-8"))["sets"]["test"]
+    models = {name: figures(one) for name, one in test["models"].items()}
+    stages = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*/stage.json"))]
+    return {
+        "examples": test["examples"],
+        "models": models,
+        "accuracy_by_epoch": curve(folder / "5-answer" / "metrics.jsonl", "accuracy"),
+        "rouge_l_by_epoch": curve(folder / "4-rationale" / "metrics.jsonl", "rouge_l"),
+        "seconds": {stage["stage"]: stage["seconds"] for stage in stages},
+    }
+
+
+def figures(model: dict[str, Any]) -> dict[str, Any]:
+    """The figures of one model that are compared."""
+    found: dict[str, Any] = {
+        "accuracy": model["labels"]["accuracy"],
+        "interval": model["labels"]["intervals"].get("accuracy"),
+    }
+    if model.get("overlap"):
+        found["rouge_l"] = model["overlap"]["paper"]["rouge_l"]
+    if model.get("grounding"):
+        found["true_statements"] = model["grounding"]["true_share"]
+    return found
+
+
+def curve(path: Path, name: str) -> list[float]:
+    """What was seen on dev, one value per look."""
+    if not path.exists():
+        return []
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return [row["evaluation"][name] for row in rows if "evaluation" in row]
+
+
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """All seeds together."""
+    return {
+        "when": time.strftime("%Y-%m-%d", time.gmtime()),
+        "provenance": provenance(),
+        "titles": {name: variant.title for name, variant in VARIANTS.items()},
+        "runs": runs,
+    }
+
+
+def page(result: dict[str, Any]) -> str:
+    """The result as a page for people."""
+    runs = result["runs"]
+    seeds = ", ".join(str(one["seed"]) for one in runs)
+    lines = [
+        "# Multimodal-CoT on the synthetic science questions",
+        "",
+        "Written by `experiments/synthetic_science.py`; every figure is in `synthetic_science.json`.",
+        "",
+        f"Seeds that ran: {seeds}; {result['when']}, commit {result['provenance']['commit']}, "
+        f"{result['provenance']['cores']} cores ({result['provenance']['cpu']}).",
+        "Each seed draws other questions and trains everything anew, with the recipe of `make demo-science`. Every",
+        "model starts from the same weights and takes the same number of steps; a pair of models has two such budgets.",
+        "",
+        "## Answers",
+        "",
+        "Accuracy on unseen questions, with 95 % intervals over questions:",
+        "",
+        *_table(runs, [("majority", "vision", "majority"), *((title, name, "answer") for name, title in _titles())]),
+        "",
+        "## Right rationales against generated ones",
+        "",
+        "The answering model with the right rationale to read, and with none; with generated ones, see above:",
+        "",
+        *_table(runs, [(f"{title}: right one", name, "gold_rationale") for name, title in _pairs()]),
+        "",
+        *_table(runs, [(f"{title}: none", name, "no_rationale") for name, title in _pairs()]),
+        "",
+        "## Rationales",
+        "",
+        *_rationales(runs),
+        "",
+        "## Accuracy on dev after each epoch",
+        "",
+        *_epochs(runs),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _titles() -> list[tuple[str, str]]:
+    return [(name, variant.title) for name, variant in VARIANTS.items()]
+
+
+def _pairs() -> list[tuple[str, str]]:
+    return [(name, title) for name, title in _titles() if PAIR[0] in VARIANTS[name].overrides]
+
+
+def _table(runs: list[dict[str, Any]], rows: list[tuple[str, str, str]]) -> list[str]:
+    """A row per model, a column per seed."""
+    lines = ["| model | " + " | ".join(f"seed {one['seed']}" for one in runs) + " | mean (sd) |"]
+    lines.append("| --- |" + " --- |" * (len(runs) + 1))
+    for title, variant, model in rows:
+        own = [one["variants"].get(variant, {}).get("models", {}).get(model) for one in runs]
+        cells = ["not run" if one is None else _cell(one) for one in own]
+        values = [one["accuracy"] for one in own if one is not None]
+        if values:
+            lines.append(f"| {title} | " + " | ".join(cells) + f" | {_spread(values)} |")
+    return lines
+
+
+def _rationales(runs: list[dict[str, Any]]) -> list[str]:
+    """How near they come to the right ones, and how much of what they say is true."""
+    lines = ["| variant | Rouge-L | true statements |", "| --- | --- | --- |"]
+    for name, title in _titles():
+        own = [one["variants"][name]["models"]["answer"] for one in runs if name in one["variants"]]
+        rouge = [one["rouge_l"] for one in own if one.get("rouge_l") is not None]
+        true = [one["true_statements"] for one in own if one.get("true_statements") is not None]
+        if rouge:
+            lines.append(f"| {title} | {_spread(rouge)} | {_spread(true) if true else ''} |")
+    return lines
+
+
+def _epochs(runs: list[dict[str, Any]]) -> list[str]:
+    """The mean over seeds; before the first look there is nothing."""
+    lines = []
+    for name, title in _titles():
+        curves = [one["variants"][name]["accuracy_by_epoch"] for one in runs if name in one["variants"]]
+        if curves:
+            means = [fmean(values) for values in zip(*curves, strict=False)]
+            lines.append(f"- {title}: {', '.join(f'{value:.0%}' for value in means)}")
+    return lines
+
+
+def _cell(own: dict[str, Any]) -> str:
+    if not own["interval"]:
+        return f"{own['accuracy']:.1%}"
+    return "{:.1%} ({:.1%} to {:.1%})".format(own["accuracy"], *own["interval"])
+
+
+def _spread(values: list[float]) -> str:
+    deviation = f" ({stdev(values):.1%})" if len(values) > 1 else ""
+    return f"{fmean(values):.1%}{deviation}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""How the tiny T5 learns: to write what lessons ask for, while linear heads ask its fused encoder for facts.
+
+A head asks at the words that its question is about: how many at `apples`, where at `house`, which letter at the words
+of a choice. The heads are dropped afterwards. So the facts are at hand wherever they are needed, in a form that few
+examples suffice to learn from.
+
+Letters: B rows, P those with pictures, S source tokens, N patches, F values of a patch, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from mulcot.extractors.runtime.loaded import LoadedExtractor
+from mulcot.fusion.batch import FusionBatch, pack
+from mulcot.fusion.model import FusionModel
+from mulcot.fusion.network import Fusion
+from mulcot.fusion.questions import EncodedQuestion, Question
+from mulcot.progress import Reporter
+from mulcot.tiny.boards import FACTS, POINTED, BoardLesson, board_lesson
+from mulcot.tiny.sizes import Course
+from mulcot.tiny.steps import descend
+from mulcot.world.boards import paint_board
+from mulcot.world.lessons import CELLS
+
+LEAST = 1e-6
+
+
+class Gallery:
+    """Patches of boards, where a batch expects a feature store."""
+
+    def __init__(self, extractor: LoadedExtractor, lessons: Sequence[BoardLesson]) -> None:
+        boards = {str(number): one.question.board for number, one in enumerate(lessons) if one.question.board}
+        prepared = [extractor.prepare(paint_board(board)) for board in boards.values()]
+        self.patches = dict(zip(boards, extractor.extract(prepared) if prepared else (), strict=True))
+
+    def get(self, key: str) -> Any:
+        """The patches of one picture."""
+        return self.patches[key]
+
+
+def pack_lessons(
+    model: FusionModel, extractor: LoadedExtractor, lessons: Sequence[BoardLesson], *, taught: bool = True
+) -> tuple[FusionBatch, list[EncodedQuestion]]:
+    """Lessons as a batch, and its rows."""
+    gallery: Any = Gallery(extractor, lessons)
+    rows = []
+    for number, one in enumerate(lessons):
+        pictures = (str(number),) if one.question.board else ()
+        rows.append(model.encode(Question(str(number), one.source, one.target if taught else None, pictures)))
+    return pack(rows, model.pad, gallery), rows
+
+
+def learn_boards(model: FusionModel, extractor: LoadedExtractor, course: Course, seed: int, reporter: Reporter) -> None:
+    """Trains the T5 and its fusion layer."""
+    fusion = model.network.fusion
+    if fusion is None:
+        raise ValueError("only a fused model can look at boards")
+    asking = Asking(model.network.inner.config.d_model, fusion)
+    learning = [*model.network.parameters(), *asking.parameters()]
+
+    def loss(step: int) -> Tensor:
+        lessons = [board_lesson(seed, step * course.batch + number) for number in range(course.batch)]
+        batch, _ = pack_lessons(model, extractor, lessons)
+        total, tokens = model.loss(batch)
+        return total / tokens + asking.loss(model, lessons, batch)
+
+    descend(loss, learning, course, reporter, "reading boards")
+    asking.leave()
+
+
+class Asking(nn.Module):
+    """One linear head per question about words, on what the fusion layer hands on, and where it looks."""
+
+    def __init__(self, width: int, fusion: Fusion) -> None:
+        super().__init__()
+        self.heads = nn.ModuleDict({name: nn.Linear(width, len(values)) for name, values in FACTS.items()})
+        self.taken: tuple[Tensor, ...] = ()
+        self.handed_PSD = torch.empty(0)
+        self._fusion = [fusion]  # in a list, so that its weights are not taken for the heads'
+        self._hook = fusion.register_forward_hook(self._see)
+
+    def _see(self, fusion: nn.Module, taken: Any, handed_PSD: Tensor) -> None:
+        self.taken, self.handed_PSD = taken, handed_PSD
+
+    def loss(self, model: FusionModel, lessons: Sequence[BoardLesson], batch: FusionBatch) -> Tensor:
+        """The mean over all questions that the pictures and words of a batch answer."""
+        losses = []
+        right, where_BSN = facts_of(model, lessons, batch)
+        for name, right_BS in right.items():
+            right_PS = right_BS[batch.row_P]
+            known_PS = right_PS >= 0
+            if known_PS.any():
+                losses.append(cross_entropy(self.heads[name](self.handed_PSD[known_PS]), right_PS[known_PS]))
+        where_PSN = where_BSN[batch.row_P]
+        known_PS = where_PSN.sum(-1) > 0
+        if known_PS.any():
+            attended_CN, where_CN = self._attended()[known_PS], where_PSN[known_PS]
+            losses.append((where_CN * (where_CN.clamp_min(LEAST) / attended_CN.clamp_min(LEAST)).log()).sum(-1).mean())
+        return torch.stack(losses).mean()
+
+    def _attended(self) -> Tensor:
+        """How much every token looks at every patch."""
+        text_PSD, patches_PNF, there_PN = self.taken
+        (fusion,) = self._fusion
+        seen_PND = fusion.project(patches_PNF)
+        attended: Tensor = fusion.attention(text_PSD, seen_PND, seen_PND, key_padding_mask=~there_PN)[1]
+        return attended
+
+    def leave(self) -> None:
+        """Takes the heads off the model."""
+        self._hook.remove()
+
+
+def facts_of(
+    model: FusionModel, lessons: Sequence[BoardLesson], batch: FusionBatch
+) -> tuple[dict[str, Tensor], Tensor]:
+    """For every question the right choice at every token it is about, -1 elsewhere; and where such a token should look,
+    as shares that add up to 1, or zeros.
+    """
+    right = {name: torch.full(batch.input_BS.shape, -1) for name in FACTS}
+    where_BSN = torch.zeros(*batch.input_BS.shape, len(CELLS))
+    for row, one in enumerate(lessons):
+        _, places = model.reader.located(one.source)
+        ends = [*places[1:], len(one.source)]
+        for fact in one.facts:
+            tokens = [n for n, place in enumerate(places) if ends[n] > fact.begin and place < fact.end]
+            right[fact.name][row, tokens] = fact.value
+            if fact.cells is not None:
+                shares_N = torch.ones(len(CELLS))
+                shares_N[list(fact.cells)] = POINTED[fact.name]
+                where_BSN[row, tokens] = shares_N / shares_N.sum()
+    return right, where_BSN

@@ -1,0 +1,146 @@
+"""What the tiny T5 learns from: drawn questions to read, boards to look at; never which choice is right.
+
+A lesson asks for what is written or shown, about a thing drawn at random: it is no closer to the right choice than to
+any other. Facts are what words of a question should know, wherever they stand: the words of a choice its letter, the
+name of a thing what the board shows of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from mulcot.formats.asked import Asked
+from mulcot.formats.strings import rationale_source
+from mulcot.world.boards import VALUES, Board
+from mulcot.world.lessons import BEAKERS, CELLS, DAYS, PLACES, THINGS
+from mulcot.world.questions import Question
+from mulcot.world.science import LETTERS, make_question
+
+FACTS: dict[str, tuple[str, ...]] = {
+    "letter": tuple(LETTERS),
+    "shelf": tuple(str(count) for count in range(len(CELLS) + 1)),
+    "chart": VALUES["chart"][0],
+    "beakers": VALUES["beakers"][0],
+    "map": CELLS,
+    "flag": VALUES["flag"][0],
+}
+"""Every question about words, and its choices: which letter, how many, how high, where, which colour."""
+POINTED = {"map": 50.0, "shelf": 4.0}
+"""How many times as hard to look at the cells where a thing is as at others. Not much harder where things are counted:
+attention sums to one, so it is by what is left for the others that it tells one from many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What the words at `begin` to `end` of a source should know."""
+
+    begin: int
+    end: int
+    name: str
+    value: int
+    """The number of the right choice of the question `name`."""
+    cells: tuple[int, ...] | None = None
+    """Where the picture shows it, by number; None where that is not a matter of cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoardLesson:
+    """One question, what is asked about it instead, and what there is to know."""
+
+    question: Question
+    kind: str
+    """What is asked for: `letter`, `option`, `repeat`, `hint`, `look`."""
+    source: str
+    said: tuple[str, ...]
+    """What is to be written: first what the source asks for, then the like in any order."""
+    facts: tuple[Fact, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """All of it."""
+        return " ".join(self.said)
+
+
+def board_lesson(seed: int, number: int, split: str = "train") -> BoardLesson:
+    """The lesson of this number, about a question of the split."""
+    rng = Random(f"boards {seed} {split} {number}")
+    question = make_question(seed + 1, split, number).question
+    kind = _kind(rng, question)
+    ask, said = _asked(rng, question, kind)
+    source = source_of(question, ask)
+    return BoardLesson(question, kind, source, said, tuple(facts(question, source)))
+
+
+def source_of(question: Question, ask: str) -> str:
+    """The question as the T5 is given it, with another last line."""
+    letters = tuple(LETTERS[: len(question.choices)])
+    asked = Asked(question=question.text, context=question.context, options=question.choices, labels=letters)
+    return "".join(rationale_source(asked)[:-1]) + ask
+
+
+def facts(question: Question, source: str) -> Iterator[Fact]:
+    """What the words of a source should know."""
+    for letter, choice in enumerate(question.choices):
+        yield from _wherever(choice, source, "letter", letter)
+    board = question.board
+    if board is not None and board.kind == "flag":
+        yield Fact(0, len(source), "flag", FACTS["flag"].index(board.cells[0]))
+    elif board is not None:
+        for name, value in shown(board).items():
+            cells = [number for number, cell in enumerate(board.cells) if cell == name]
+            number = FACTS[board.kind].index(value)
+            known = tuple(cells) if board.kind in POINTED else None
+            yield from _wherever(THINGS.get(name, name), source, board.kind, number, known)
+
+
+def _wherever(words: str, source: str, name: str, value: int, cells: tuple[int, ...] | None = None) -> Iterator[Fact]:
+    for match in re.finditer(rf"(?<!\w){re.escape(words)}(?!\w)", source):
+        yield Fact(*match.span(), name, value, cells)
+
+
+def shown(board: Board) -> dict[str, str]:
+    """What a board shows of each of its things."""
+    if board.kind == "shelf":
+        return {thing: str(board.count(thing)) for thing in THINGS}
+    if board.kind == "map":
+        return {place: CELLS[board.cells.index(place)] for place in PLACES}
+    names = {"chart": DAYS, "beakers": BEAKERS, "flag": ("flag",)}[board.kind]
+    return dict(zip(names, board.cells, strict=True))
+
+
+def _kind(rng: Random, question: Question) -> str:
+    kinds = ["letter", "letter", "option", "repeat"]
+    if question.board:
+        kinds += ["look"] * 5
+    if question.context:
+        kinds += ["hint", "hint"]
+    return rng.choice(kinds)
+
+
+def _asked(rng: Random, question: Question, kind: str) -> tuple[str, tuple[str, ...]]:
+    """The last line, and what is to be written."""
+    if kind == "repeat":
+        return "Repeat:", (question.text,)
+    if kind == "hint":
+        sentences = [sentence.strip() for sentence in re.findall(r"[^.]+\.", question.context)]
+        rng.shuffle(sentences)
+        return f"Hint: {' '.join(sentences[0].split()[:2])}", tuple(sentences)
+    if kind == "look" and question.board is not None:
+        seen = list(shown(question.board).items())
+        rng.shuffle(seen)
+        return f"Picture: {THINGS.get(seen[0][0], seen[0][0])}", tuple(_said(*one) for one in seen)
+    named = list(zip(LETTERS, question.choices, strict=False))
+    rng.shuffle(named)
+    letter, choice = named[0]
+    if kind == "letter":
+        return f"Solution: {choice}.\nAnswer:", tuple(f"{choice} is ({letter})." for letter, choice in named)
+    return f"Option: ({letter})", tuple(f"({letter}) {choice}." for letter, choice in named)
+
+
+def _said(name: str, value: str) -> str:
+    if name in THINGS:
+        return f"{value} {name if value == '1' else THINGS[name]}."
+    return f"{name} at {value}." if name in PLACES else f"{name} {value}."

@@ -1,0 +1,118 @@
+"""The tiny T5 of multimodal-cot: made, and examined on questions it never saw."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mulcot.extractors.runtime.loaded import LoadedExtractor
+from mulcot.extractors.tiny import TinyTower
+from mulcot.formats.strings import ANSWER
+from mulcot.fusion.fresh import fresh_fusion, fresh_t5
+from mulcot.fusion.loading import Vision
+from mulcot.fusion.model import FusionModel
+from mulcot.fusion.network import FusionNetwork
+from mulcot.fusion.settings import TINY, T5Fusion
+from mulcot.fusion.words import Reader
+from mulcot.inference.settings import Decoding
+from mulcot.progress import Reporter
+from mulcot.tiny.board_reading import learn_boards, pack_lessons
+from mulcot.tiny.boards import BoardLesson, board_lesson, source_of
+from mulcot.tiny.build import reproducible
+from mulcot.tiny.sizes import T5_COURSE, Course
+from mulcot.world.science import LETTERS, make_question
+
+SETTINGS = T5Fusion(model=TINY, dtype="fp32", max_source=224, max_target=128)
+BATCH = 50
+LONGEST = 80
+
+
+def build_t5(out: Path, seed: int, reporter: Reporter, course: Course = T5_COURSE) -> None:
+    """Makes the T5 in the folder `out`; what was there before is replaced."""
+    with reproducible():
+        torch.manual_seed(seed)
+        extractor = TinyTower().load()
+        model = _fresh(extractor)
+        learn_boards(model, extractor, course, seed, reporter)
+    shutil.rmtree(out, ignore_errors=True)
+    model.network.half()
+    model.save(out)
+    for path in out.iterdir():
+        path.chmod(0o644)  # safetensors writes files that only their owner can read
+
+
+def _fresh(extractor: LoadedExtractor) -> FusionModel:
+    t5, tokenizer = fresh_t5()
+    fusion = fresh_fusion(extractor.width, t5.config.d_model)
+    tower = TinyTower()
+    said = {"name": tower.name, **tower.model_dump(mode="json")}
+    vision = Vision(extractor.width, extractor.fingerprint(), said)
+    return FusionModel(SETTINGS, FusionNetwork(t5, fusion, torch.float32), Reader(tokenizer), vision)
+
+
+@dataclass(frozen=True, slots=True)
+class T5Marks:
+    """What it can do; every share is between 0 and 1."""
+
+    parameters: int
+    right: dict[str, float]
+    """For every kind of lesson, the share of written sentences that are true, word for word."""
+    answers: float
+    """Accuracy on the questions themselves."""
+    guessing: float
+    """What guessing among their choices reaches."""
+
+    def lines(self) -> list[str]:
+        """One line per figure."""
+        return [
+            f"parameters    {self.parameters:,}",
+            "lessons       " + "  ".join(f"{kind} {share:.3f}" for kind, share in self.right.items()),
+            f"answers       {self.answers:.3f}, guessing {self.guessing:.3f}",
+        ]
+
+
+def examine_t5(model: FusionModel, count: int, seed: int = 0) -> T5Marks:
+    """Lessons and answers on `count` unseen questions each."""
+    extractor = TinyTower().load()
+    lessons = [board_lesson(seed, number, "test") for number in range(count)]
+    right: dict[str, list[bool]] = defaultdict(list)
+    for part in _parts(lessons):
+        batch, _ = pack_lessons(model, extractor, part, taught=False)
+        for one, written in zip(part, model.generate(batch, Decoding(max_tokens=LONGEST)), strict=True):
+            right[one.kind] += [said in one.said for said in _sentences(written.text)]
+    answers, guessing = answering(model, extractor, count, seed)
+    return T5Marks(
+        parameters=sum(parameter.numel() for parameter in model.network.parameters()),
+        right={kind: sum(marks) / max(1, len(marks)) for kind, marks in sorted(right.items())},
+        answers=answers,
+        guessing=guessing,
+    )
+
+
+def answering(model: FusionModel, extractor: LoadedExtractor, count: int, seed: int) -> tuple[float, float]:
+    """Accuracy on unseen questions, and that of guessing, which it should equal before any fine-tuning."""
+    truths = [make_question(seed, "test", number) for number in range(count)]
+    asked = [BoardLesson(one.question, "answer", source_of(one.question, ANSWER), ()) for one in truths]
+    right, start = 0, 0
+    for part in _parts(asked):
+        batch, _ = pack_lessons(model, extractor, part, taught=False)
+        choices = [[f"The answer is ({letter})." for letter in LETTERS[: len(one.question.choices)]] for one in part]
+        for truth, scores in zip(truths[start:], model.score(batch, choices), strict=False):
+            right += LETTERS[scores.index(max(scores))] == truth.label
+        start += len(part)
+    return right / count, sum(1 / len(one.question.choices) for one in truths) / count
+
+
+def _sentences(text: str) -> list[str]:
+    """Each with its end."""
+    return [part.strip() for part in re.findall(r"[^.?]+[.?]?", text) if part.strip()]
+
+
+def _parts(lessons: Sequence[BoardLesson]) -> list[Sequence[BoardLesson]]:
+    return [lessons[start : start + BATCH] for start in range(0, len(lessons), BATCH)]
