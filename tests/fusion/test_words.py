@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mulcot.fusion import Long, Question
@@ -58,6 +58,7 @@ def test_no_text_becomes_a_control_token(model: FusionModel, text: str) -> None:
     long=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=3),
     limit=st.integers(1, 30),
 )
+@example(places=[0, 1, 2], long=[(0, 2), (1, 2)], limit=1)
 def test_shortening_keeps_order_and_limit_and_takes_no_more_than_needed(
     places: list[int], long: list[tuple[int, int]], limit: int
 ) -> None:
