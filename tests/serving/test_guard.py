@@ -105,6 +105,8 @@ def test_every_reply_carries_the_headers_of_a_careful_site(open_service: Running
         (f"Bearer {TOKEN.secret}", 200),
         (f"bearer  {TOKEN.secret}", 200),
     ],
+    # The token is another one in every process, and test processes must find the same names.
+    ids=["nothing", "empty", "no token", "longer", "its hash", "another scheme", "right", "in small letters"],
 )
 def test_only_a_known_token_may_ask(closed_service: Running, sent: str | None, status: int) -> None:
     headers = {} if sent is None else {"Authorization": sent}
