@@ -114,7 +114,8 @@ def test_two_processes_give_the_models_of_one(science: Path, tmp_path: Path) -> 
         one, two = (load_file(folder / "run" / model / "model.safetensors") for folder in (science, tmp_path))
         assert one.keys() == two.keys()
         for name in one:
-            assert torch.allclose(one[name], two[name], atol=1e-4), (model, name)
+            difference = (one[name] - two[name]).norm() / one[name].norm()
+            assert difference < 1e-3, (model, name, difference)
 
 
 @pytest.mark.parametrize("rationales", ["own", "cross_fitted"])
