@@ -97,6 +97,9 @@ def test_questions_take_their_choices_one_after_the_other(posts: Path, tmp_path:
     question = ("--question", "which?", "--choices", "one thing", "two things", "three", "--context", "hint")
     found = json.loads(call(tmp_path / "asker", *question, "--json").stdout)
     assert list(found["probabilities"]) == ["A", "B", "C"]
+    shown = call(tmp_path / "asker", *question, "--label-only").stdout
+    assert f"label    {found['label']}  " in shown
+    assert all(f" {letter}  {choice}\n" in shown for letter, choice in zip("ABC", question[3:6], strict=True))
     rows = tmp_path / "questions.jsonl"
     rows.write_text(json.dumps({"id": "q", "question": "which?", "choices": ["x", "y"]}) + "\n")
     assert call(tmp_path / "asker", "--input", rows, "--output", tmp_path / "o.jsonl").exit_code == 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -66,7 +68,7 @@ def predict(
     everything = (*(choices or ()), *(more_choices or ()))
     post = Post(text=text or question or "", image=image, aspect=aspect, choices=everything, context=context)
     (found,) = _load(model, max_tokens, batch_size).predict([post], None, **want)
-    _show(found, as_json=as_json)
+    _show(found, everything, as_json=as_json)
 
 
 def _load(model: Path, max_tokens: int, batch_size: int) -> Predictor | TwoStagePredictor:
@@ -115,7 +117,7 @@ def _file(
     print(output)
 
 
-def _show(found: Prediction | Rejected, *, as_json: bool) -> None:
+def _show(found: Prediction | Rejected, choices: Sequence[str], *, as_json: bool) -> None:
     """One answer for a person or a program; a rejection ends in an error for both."""
     from mulcot.records import Rejected
 
@@ -126,16 +128,21 @@ def _show(found: Prediction | Rejected, *, as_json: bool) -> None:
             raise typer.Exit(1)
         raise MulcotError(f"this cannot be asked: {found.detail}", hint=f"The reason is {found.reason!r}.")
     if not as_json:
-        print("\n".join(_lines(found)))
+        print("\n".join(_lines(found, choices)))
 
 
-def _lines(found: Prediction) -> list[str]:
+def _lines(found: Prediction, choices: Sequence[str] = ()) -> list[str]:
+    """The label, all probabilities, the chain; behind a letter the choice it stands for."""
     lines = []
+    meant = {letter: f"  {printable(choice)}" for letter, choice in zip(ascii_uppercase, choices, strict=False)}
     if found.label is not None or found.problem:
-        lines.append(f"label    {found.label or f'none ({found.problem})'}")
-    lines += [f"         {share:6.1%} {printable(name)}" for name, share in found.probabilities.items()]
+        label = found.label or f"none ({found.problem})"
+        lines.append(f"label    {label}{meant.get(label, '')}")
+    lines += [
+        f"         {share:6.1%} {printable(name)}{meant.get(name, '')}" for name, share in found.probabilities.items()
+    ]
     if found.chain is not None:
         lines += ["", printable(found.chain, lines=True), ""]
         said = found.chain_label or f"no label ({found.chain_problem})"
-        lines.append(f"chain    says {said}{', cut off' if found.cut else ''}")
+        lines.append(f"chain    says {said}{meant.get(said, '')}{', cut off' if found.cut else ''}")
     return lines
