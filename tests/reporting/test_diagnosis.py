@@ -15,7 +15,7 @@ SCORES, TEACHER = "6-evaluate/scores.json", "2-teacher/summary.json"
 DATA, NOTES = "1-dataset/statistics.json", "4-annotate/stage.json"
 FAR, BEHIND = "Chains are far from their references", "The student is well behind the assistant"
 BROKEN = "Chains are cut off or name no label"
-ABOVE, DRIFT = "The student is not clearly above a baseline", "Labels are distributed differently"
+ABOVE, DRIFT = "The model is not clearly above a baseline", "Labels are distributed differently"
 BLANK = {"examples": 9, "accuracy": 1, "labels_changed": 0, "chains_changed": 0}
 
 Change = Callable[[dict[str, Any]], None]

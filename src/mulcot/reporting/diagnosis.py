@@ -25,6 +25,8 @@ LEAKED = 0.01
 DRIFT = 0.1
 BROKEN = 0.05
 BY_CHANCE = 0.05
+FINAL = ("student", "answer")
+"""The last model of each method."""
 BASELINES = ("majority", "text_only", "image_only", "without_distillation")
 
 
@@ -192,7 +194,7 @@ def _disagreement(run: Run) -> Finding | Quiet:
 
 
 def _confidence(run: Run) -> Finding | Quiet:
-    known, high = [], []
+    known, high, named = [], [], ""
     for name, model, _, one in _trained(run):
         if one.calibration:
             first = one.calibration[0]
@@ -202,10 +204,10 @@ def _confidence(run: Run) -> Finding | Quiet:
                     f"; {one.calibration[1].ece:.1%} with the fitted temperature" if len(one.calibration) > 1 else ""
                 )
                 high.append(f"{title_of(model)} on {name}: calibration error {first.ece:.1%}{after}")
+                named = model
     advice = "Probabilities promise more than the answers hold. Use the fitted temperature, and stop training earlier."
-    return _finding(
-        known, high, "Over-confident", advice, "evaluate: {calibrate: true}   # student: {training: {patience: 3}}"
-    )
+    line = f"evaluate: {{calibrate: true}}   # {named}: {{training: {{patience: 3}}}}"
+    return _finding(known, high, "Over-confident", advice, line)
 
 
 def _leakage(run: Run) -> Finding | Quiet:
@@ -262,19 +264,17 @@ def _broken_chains(run: Run) -> Finding | Quiet:
 
 
 def _not_above(run: Run) -> Finding | Quiet:
-    known, found = [], []
+    known, found, final = [], [], ""
     for name, one in _sets(run):
         for pair in one.comparisons:
-            if pair.first == "student" and pair.second in BASELINES:
+            if pair.first in FINAL and pair.second in BASELINES:
                 known.append(pair)
+                final = pair.first
                 if pair.differences["accuracy"][0] <= 0 or pair.mcnemar_p >= BY_CHANCE:
                     found.append(f"{name}: {_compared(pair)}")
-    advice = (
-        "The student has not learned what the task needs, or needs only one of text and picture. More data or epochs."
-    )
-    return _finding(
-        known, found, "The student is not clearly above a baseline", advice, "student: {training: {epochs: ...}}"
-    )
+    advice = "It has not learned what the task needs, or needs only one of text and picture. More data or epochs."
+    line = f"{final}: {{training: {{epochs: ...}}}}"
+    return _finding(known, found, "The model is not clearly above a baseline", advice, line)
 
 
 def _picture(run: Run) -> Finding | Quiet:
@@ -335,6 +335,6 @@ RULES: tuple[Rule, ...] = (
     Rule("posts in several splits", _leakage),
     Rule("label shares of the splits", _drift),
     Rule("cut and unread chains", _broken_chains),
-    Rule("student against baselines", _not_above),
+    Rule("model against baselines", _not_above),
     Rule("dependence on the picture", _picture),
 )
