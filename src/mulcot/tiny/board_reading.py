@@ -4,7 +4,10 @@ A head asks at the words that its question is about: how many at `apples`, where
 of a choice. The heads are dropped afterwards. So the facts are at hand wherever they are needed, in a form that few
 examples suffice to learn from.
 
-Letters: B rows, P those with pictures, S source tokens, N patches, F values of a patch, D width.
+T5 tells neighbours apart by what it adds to attention for a distance. Those few numbers have to grow from nothing to
+six or more, which steps that suit the other weights do not reach; so they take larger ones.
+
+Letters: B rows, P those with pictures, S source tokens, N patches, F values of a patch, D width, K tokens with a fact.
 """
 
 from __future__ import annotations
@@ -61,8 +64,10 @@ def learn_boards(model: FusionModel, extractor: LoadedExtractor, course: Course,
     fusion = model.network.fusion
     if fusion is None:
         raise ValueError("only a fused model can look at boards")
-    asking = Asking(model.network.inner.config.d_model, fusion)
-    learning = [*model.network.parameters(), *asking.parameters()]
+    asking = Asking(model.network.inner.config.d_model, model.network.inner.decoder, fusion)
+    named = dict(model.network.named_parameters())
+    distances = [name for name in named if "relative_attention_bias" in name]
+    far = [named.pop(name) for name in distances]
 
     def loss(step: int) -> Tensor:
         lessons = [board_lesson(seed, step * course.batch + number) for number in range(course.batch)]
@@ -70,38 +75,43 @@ def learn_boards(model: FusionModel, extractor: LoadedExtractor, course: Course,
         total, tokens = model.loss(batch)
         return total / tokens + asking.loss(model, lessons, batch)
 
-    descend(loss, learning, course, reporter, "reading boards")
+    descend(loss, [*named.values(), *asking.parameters()], course, reporter, "reading boards", far=far)
     asking.leave()
 
 
 class Asking(nn.Module):
-    """One linear head per question about words, on what the fusion layer hands on, and where it looks."""
+    """One linear head per question about words, on what the decoder is handed; and where the fusion layer looks."""
 
-    def __init__(self, width: int, fusion: Fusion) -> None:
+    def __init__(self, width: int, decoder: nn.Module, fusion: Fusion) -> None:
         super().__init__()
         self.heads = nn.ModuleDict({name: nn.Linear(width, len(values)) for name, values in FACTS.items()})
         self.taken: tuple[Tensor, ...] = ()
-        self.handed_PSD = torch.empty(0)
+        self.handed_BSD = torch.empty(0)
         self._fusion = [fusion]  # in a list, so that its weights are not taken for the heads'
-        self._hook = fusion.register_forward_hook(self._see)
+        self._hooks = [
+            fusion.register_forward_pre_hook(self._see),
+            decoder.register_forward_pre_hook(self._hear, with_kwargs=True),
+        ]
 
-    def _see(self, fusion: nn.Module, taken: Any, handed_PSD: Tensor) -> None:
-        self.taken, self.handed_PSD = taken, handed_PSD
+    def _see(self, fusion: nn.Module, taken: tuple[Tensor, ...]) -> None:
+        self.taken = taken
+
+    def _hear(self, decoder: nn.Module, positional: Any, named: dict[str, Any]) -> None:
+        self.handed_BSD = named["encoder_hidden_states"]
 
     def loss(self, model: FusionModel, lessons: Sequence[BoardLesson], batch: FusionBatch) -> Tensor:
-        """The mean over all questions that the pictures and words of a batch answer."""
+        """The mean over all questions that the words and pictures of a batch answer."""
         losses = []
         right, where_BSN = facts_of(model, lessons, batch)
         for name, right_BS in right.items():
-            right_PS = right_BS[batch.row_P]
-            known_PS = right_PS >= 0
-            if known_PS.any():
-                losses.append(cross_entropy(self.heads[name](self.handed_PSD[known_PS]), right_PS[known_PS]))
+            known_BS = right_BS >= 0
+            if known_BS.any():
+                losses.append(cross_entropy(self.heads[name](self.handed_BSD[known_BS]), right_BS[known_BS]))
         where_PSN = where_BSN[batch.row_P]
         known_PS = where_PSN.sum(-1) > 0
         if known_PS.any():
-            attended_CN, where_CN = self._attended()[known_PS], where_PSN[known_PS]
-            losses.append((where_CN * (where_CN.clamp_min(LEAST) / attended_CN.clamp_min(LEAST)).log()).sum(-1).mean())
+            attended_KN, where_KN = self._attended()[known_PS], where_PSN[known_PS]
+            losses.append((where_KN * (where_KN.clamp_min(LEAST) / attended_KN.clamp_min(LEAST)).log()).sum(-1).mean())
         return torch.stack(losses).mean()
 
     def _attended(self) -> Tensor:
@@ -114,7 +124,8 @@ class Asking(nn.Module):
 
     def leave(self) -> None:
         """Takes the heads off the model."""
-        self._hook.remove()
+        for hook in self._hooks:
+            hook.remove()
 
 
 def facts_of(

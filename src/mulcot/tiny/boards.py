@@ -1,8 +1,10 @@
 """What the tiny T5 learns from: drawn questions to read, boards to look at; never which choice is right.
 
-A lesson asks for what is written or shown, about a thing drawn at random: it is no closer to the right choice than to
-any other. Facts are what words of a question should know, wherever they stand: the words of a choice its letter, the
-name of a thing what the board shows of it.
+A lesson asks for what is written or shown, about things drawn at random: it is no closer to the right choice than to
+any other. What it asks for can be written in one way only; a lesson that may be answered in any order teaches a model
+this small not to listen to what is asked. Where it asks about one thing, the last sentence says the found value again,
+as a rationale ends with what it found. Facts are what words of a question should know, wherever they stand: the words
+of a choice its letter, the name of a thing what the board shows of it, an animal what the hint says that it eats.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from random import Random
 from mulcot.formats.asked import Asked
 from mulcot.formats.strings import rationale_source
 from mulcot.world.boards import VALUES, Board
-from mulcot.world.lessons import BEAKERS, CELLS, DAYS, PLACES, THINGS
+from mulcot.world.lessons import BEAKERS, CELLS, DAYS, FOODS, MEANINGS, PLACES, THINGS
 from mulcot.world.questions import Question
 from mulcot.world.science import LETTERS, make_question
 
@@ -26,11 +28,20 @@ FACTS: dict[str, tuple[str, ...]] = {
     "beakers": VALUES["beakers"][0],
     "map": CELLS,
     "flag": VALUES["flag"][0],
+    "food": FOODS,
+    "rule": MEANINGS,
 }
-"""Every question about words, and its choices: which letter, how many, how high, where, which colour."""
+"""Every question about words, and its choices: which letter, how many, how high, where, which colour, what an animal
+eats, what a colour allows."""
 POINTED = {"map": 50.0, "shelf": 4.0}
 """How many times as hard to look at the cells where a thing is as at others. Not much harder where things are counted:
 attention sums to one, so it is by what is left for the others that it tells one from many."""
+HINTS = {"food": r"(\w+) eat (\w+)\.", "rule": r"A (\w+) flag means that people may ([^.]+)\."}
+"""What hints say: about which word, and what."""
+MOST_LOOKS = 4
+"""How many things of a board one lesson asks about at most."""
+SOLUTIONS = ("{choice}.", "It is {choice}.", "So it is {choice}.", "The answer is {choice}.")
+"""In what words a lesson names the choice whose letter it asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +65,9 @@ class BoardLesson:
     kind: str
     """What is asked for: `letter`, `option`, `repeat`, `hint`, `look`."""
     source: str
-    said: tuple[str, ...]
-    """What is to be written: first what the source asks for, then the like in any order."""
+    target: str
+    """What is to be written."""
     facts: tuple[Fact, ...] = ()
-
-    @property
-    def target(self) -> str:
-        """All of it."""
-        return " ".join(self.said)
 
 
 def board_lesson(seed: int, number: int, split: str = "train") -> BoardLesson:
@@ -69,9 +75,9 @@ def board_lesson(seed: int, number: int, split: str = "train") -> BoardLesson:
     rng = Random(f"boards {seed} {split} {number}")
     question = make_question(seed + 1, split, number).question
     kind = _kind(rng, question)
-    ask, said = _asked(rng, question, kind)
+    ask, target = _asked(rng, question, kind)
     source = source_of(question, ask)
-    return BoardLesson(question, kind, source, said, tuple(facts(question, source)))
+    return BoardLesson(question, kind, source, target, tuple(facts(question, source)))
 
 
 def source_of(question: Question, ask: str) -> str:
@@ -85,6 +91,9 @@ def facts(question: Question, source: str) -> Iterator[Fact]:
     """What the words of a source should know."""
     for letter, choice in enumerate(question.choices):
         yield from _wherever(choice, source, "letter", letter)
+    for name, sentence in HINTS.items():
+        for word, said in re.findall(sentence, question.context):
+            yield from _wherever(word, source, name, FACTS[name].index(said))
     board = question.board
     if board is not None and board.kind == "flag":
         yield Fact(0, len(source), "flag", FACTS["flag"].index(board.cells[0]))
@@ -97,7 +106,7 @@ def facts(question: Question, source: str) -> Iterator[Fact]:
 
 
 def _wherever(words: str, source: str, name: str, value: int, cells: tuple[int, ...] | None = None) -> Iterator[Fact]:
-    for match in re.finditer(rf"(?<!\w){re.escape(words)}(?!\w)", source):
+    for match in re.finditer(rf"(?<!\w){re.escape(words)}(?!\w)", source, re.IGNORECASE):
         yield Fact(*match.span(), name, value, cells)
 
 
@@ -112,32 +121,34 @@ def shown(board: Board) -> dict[str, str]:
 
 
 def _kind(rng: Random, question: Question) -> str:
-    kinds = ["letter", "letter", "option", "repeat"]
+    kinds = ["letter"] * 3 + ["option", "repeat"]
     if question.board:
         kinds += ["look"] * 5
     if question.context:
-        kinds += ["hint", "hint"]
+        kinds += ["hint"] * 5
     return rng.choice(kinds)
 
 
-def _asked(rng: Random, question: Question, kind: str) -> tuple[str, tuple[str, ...]]:
+def _asked(rng: Random, question: Question, kind: str) -> tuple[str, str]:
     """The last line, and what is to be written."""
     if kind == "repeat":
-        return "Repeat:", (question.text,)
+        return "Repeat:", question.text
     if kind == "hint":
-        sentences = [sentence.strip() for sentence in re.findall(r"[^.]+\.", question.context)]
-        rng.shuffle(sentences)
-        return f"Hint: {' '.join(sentences[0].split()[:2])}", tuple(sentences)
+        sentence = rng.choice(re.findall(r"[^.\s][^.]*\.", question.context))
+        found = next(filter(None, (re.match(said, sentence) for said in HINTS.values())), None)
+        if found is None:
+            return f"Hint: {sentence.split()[0].lower()}", sentence
+        return f"Hint: {found[1].lower()}", f"{sentence} So it is {found[2]}."
     if kind == "look" and question.board is not None:
-        seen = list(shown(question.board).items())
-        rng.shuffle(seen)
-        return f"Picture: {THINGS.get(seen[0][0], seen[0][0])}", tuple(_said(*one) for one in seen)
-    named = list(zip(LETTERS, question.choices, strict=False))
-    rng.shuffle(named)
-    letter, choice = named[0]
+        seen = shown(question.board)
+        names = rng.sample(list(seen), min(len(seen), rng.randint(1, MOST_LOOKS)))
+        listed = ", ".join(THINGS.get(name, name) for name in names)
+        said = " ".join(_said(name, seen[name]) for name in names)
+        return f"Picture: {listed}", said if len(names) > 1 else f"{said} So it is {seen[names[0]]}."
+    letter, choice = rng.choice(list(zip(LETTERS, question.choices, strict=False)))
     if kind == "letter":
-        return f"Solution: {choice}.\nAnswer:", tuple(f"{choice} is ({letter})." for letter, choice in named)
-    return f"Option: ({letter})", tuple(f"({letter}) {choice}." for letter, choice in named)
+        return f"Solution: {rng.choice(SOLUTIONS).format(choice=choice)}\nAnswer:", f"The answer is ({letter})."
+    return f"Option: ({letter})", f"Option ({letter}) {choice}."
 
 
 def _said(name: str, value: str) -> str:

@@ -89,5 +89,5 @@ SIZES: dict[Name, Size] = {
     ),
 }
 
-T5_COURSE = Course(steps=1600, batch=16, rate=2e-3)
+T5_COURSE = Course(steps=5000, batch=16, rate=1.5e-3)
 """The one course of the tiny T5."""

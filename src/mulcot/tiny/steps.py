@@ -4,28 +4,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from mulcot.progress import Reporter
 from mulcot.tiny.sizes import Course
 
 LOWEST = 0.05
+FASTER = 10
 
 
 def descend(
-    loss: Callable[[int], Tensor], learning: Sequence[torch.nn.Parameter], course: Course, reporter: Reporter, name: str
+    loss: Callable[[int], Tensor],
+    learning: Sequence[Parameter],
+    course: Course,
+    reporter: Reporter,
+    name: str,
+    *,
+    far: Sequence[Parameter] = (),
 ) -> None:
-    """Takes the course's steps; `loss` makes the batch of a step and returns its loss."""
-    optimizer = torch.optim.AdamW(learning, lr=course.rate, betas=(0.9, 0.98), weight_decay=0.01)
+    """Takes the course's steps; `loss` makes the batch of a step and returns its loss.
+
+    Parameters in `far` have a long way to go, and take steps that are `FASTER` times as large.
+    """
+    groups: list[dict[str, Any]] = [{"params": learning}, {"params": far, "lr": FASTER * course.rate}]
+    optimizer = torch.optim.AdamW(groups[: 1 + bool(far)], lr=course.rate, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _share(step, course.steps))
     with reporter.bar(name, total=course.steps, unit="steps") as bar:
         for step in range(course.steps):
             found = loss(step)
             optimizer.zero_grad()
             found.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(learning, 1.0)
+            torch.nn.utils.clip_grad_norm_([*learning, *far], 1.0)
             optimizer.step()
             schedule.step()
             bar.note(loss=found.item())

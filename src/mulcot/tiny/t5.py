@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
@@ -62,7 +61,7 @@ class T5Marks:
 
     parameters: int
     right: dict[str, float]
-    """For every kind of lesson, the share of written sentences that are true, word for word."""
+    """For every kind of lesson, the share that is answered word for word."""
     answers: float
     """Accuracy on the questions themselves."""
     guessing: float
@@ -85,7 +84,7 @@ def examine_t5(model: FusionModel, count: int, seed: int = 0) -> T5Marks:
     for part in _parts(lessons):
         batch, _ = pack_lessons(model, extractor, part, taught=False)
         for one, written in zip(part, model.generate(batch, Decoding(max_tokens=LONGEST)), strict=True):
-            right[one.kind] += [said in one.said for said in _sentences(written.text)]
+            right[one.kind].append(written.text.strip() == one.target)
     answers, guessing = answering(model, extractor, count, seed)
     return T5Marks(
         parameters=sum(parameter.numel() for parameter in model.network.parameters()),
@@ -98,7 +97,7 @@ def examine_t5(model: FusionModel, count: int, seed: int = 0) -> T5Marks:
 def answering(model: FusionModel, extractor: LoadedExtractor, count: int, seed: int) -> tuple[float, float]:
     """Accuracy on unseen questions, and that of guessing, which it should equal before any fine-tuning."""
     truths = [make_question(seed, "test", number) for number in range(count)]
-    asked = [BoardLesson(one.question, "answer", source_of(one.question, ANSWER), ()) for one in truths]
+    asked = [BoardLesson(one.question, "answer", source_of(one.question, ANSWER), "") for one in truths]
     right, start = 0, 0
     for part in _parts(asked):
         batch, _ = pack_lessons(model, extractor, part, taught=False)
@@ -107,11 +106,6 @@ def answering(model: FusionModel, extractor: LoadedExtractor, count: int, seed: 
             right += LETTERS[scores.index(max(scores))] == truth.label
         start += len(part)
     return right / count, sum(1 / len(one.question.choices) for one in truths) / count
-
-
-def _sentences(text: str) -> list[str]:
-    """Each with its end."""
-    return [part.strip() for part in re.findall(r"[^.?]+[.?]?", text) if part.strip()]
 
 
 def _parts(lessons: Sequence[BoardLesson]) -> list[Sequence[BoardLesson]]:
