@@ -176,12 +176,24 @@ def results(name: str) -> str:
         "majority": "always the commonest label",
     }
     for model, title in titles.items():
-        cells = []
-        for each in sets:
-            values = [run["sets"][each][model]["accuracy"] for run in runs]
-            cells.append(f"{sum(values) / len(values):.1%} ({min(values):.1%} to {max(values):.1%})")
+        cells = [_ranged([run["sets"][each][model]["accuracy"] for run in runs]) for each in sets]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def variants(name: str) -> str:
+    """The variants of an experiment: mean over its seeds and the range of accuracy and of true statements."""
+    found = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text("utf-8"))
+    lines = ["| trained as | accuracy | statements that are true |", "| --- | --- | --- |"]
+    for variant, title in found["titles"].items():
+        models = [run["variants"][variant]["models"]["answer"] for run in found["runs"] if variant in run["variants"]]
+        cells = [_ranged([model[key] for model in models if key in model]) for key in ("accuracy", "true_statements")]
+        lines.append(f"| {title} | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines) + "\n"
+
+
+def _ranged(values: list[float]) -> str:
+    return f"{sum(values) / len(values):.1%} ({min(values):.1%} to {max(values):.1%})" if values else ""
 
 
 GENERATORS: dict[str, Callable[..., str]] = {
@@ -197,6 +209,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "schedules": schedules,
     "section": section,
     "tree": tree,
+    "variants": variants,
 }
 
 
