@@ -62,6 +62,13 @@ class Variant:
 VARIANTS = {
     "vision": Variant("rationale, then answer", (*PAIR, f"rationale.folds={FOLDS}")),
     "answer_only": Variant("answer alone (QCM-A)", (*ALONE, "answer.format=QCM-A")),
+    "answer_only_text": Variant(
+        "answer alone (QCM-A), without pictures", (*ALONE, "answer.format=QCM-A", "features=null")
+    ),
+    "one_stage_text": Variant(
+        "one model: rationale before answer (QCM-RA), without pictures",
+        (*ALONE, "answer.format=QCM-RA", "features=null"),
+    ),
     "text": Variant("rationale, then answer, without pictures", (*PAIR, "features=null")),
     "captions": Variant(
         "rationale, then answer, captions for pictures",
