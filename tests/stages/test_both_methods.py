@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from science import write_science
-from small import FILTERS, chain, go, write_recipe
+from small import chain, go, write_chains, write_recipe
 
 from mulcot.formats.reasons import load_taught
 from mulcot.predicting.opening import open_predictor
@@ -21,12 +20,6 @@ from mulcot.world.science import make_question
 from mulcot.world.science_chains import write_science_chain
 
 FEW = {"train": 8, "dev": 4, "test": 4}
-
-
-def write_chains(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """A teacher section that imports these chains."""
-    (folder / "chains.json").write_text(json.dumps(rows), "utf-8")
-    return {"backend": {"name": "imported", "path": str(folder / "chains.json")}, "filters": FILTERS}
 
 
 def test_multimodal_cot_runs_on_posts_with_the_teachers_chains_as_rationales(tmp_path: Path) -> None:

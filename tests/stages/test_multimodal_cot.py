@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 from science import QUESTIONS, write_science
-from small import go
+from small import go, write_chains
 
 from mulcot.check import check
 from mulcot.datasets.base import datasets
@@ -29,6 +29,8 @@ from mulcot.progress import Reporter
 from mulcot.recipe import load_recipe
 from mulcot.records import Example, Prediction, Rejected, read_lines
 from mulcot.rundir import file_hash
+from mulcot.world.science import make_question
+from mulcot.world.science_chains import write_science_chain
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "multimodal_cot"
 KILLED = str(Path(__file__).parent / "killed_fusion.py")
@@ -126,6 +128,24 @@ def test_the_answer_model_may_learn_from_what_models_wrote(science: Path, tmp_pa
     assert hashes(tmp_path / "run/5-answer") != hashes(science / "run/5-answer")
 
 
+def test_what_the_teacher_did_not_explain_is_read_as_the_model_or_a_person_explains_it(tmp_path: Path) -> None:
+    truths = [make_question(0, "train", number) for number in range(QUESTIONS["train"])]
+    chains = [{"text": t.question.text, "cot": write_science_chain(t, n)} for n, t in enumerate(truths)]
+    taught = write_chains(tmp_path, chains[:-4])
+    recipe = write_science(tmp_path, teacher=taught)
+    options = ("rationale.authors=teacher", "rationale.folds=2", "answer.rationales=cross_fitted")
+    counts = {outcome.stage: outcome.record.counts for outcome in go(recipe, *options)}
+    explained = counts["rationale"]["taught"]
+    assert 0 < explained < QUESTIONS["train"]
+    assert counts["answer"]["by_cross_fitted"] == explained
+    assert counts["answer"]["by_model"] == QUESTIONS["train"] - explained
+    path = tmp_path / "run/6-evaluate/predictions/test/gold_rationale.jsonl"
+    examples = {one.id: one for one in read_lines(tmp_path / "run/1-dataset/examples.jsonl", Example)}
+    read = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert [row["chain"] for row in read] == [examples[row["id"]].rationale for row in read]
+    assert scores(tmp_path)["sets"]["test"]["models"]["answer"]["overlap"]
+
+
 def test_cross_fitted_rationales_that_nobody_wrote_are_missed_clearly(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cross-fitted") as found:
         go(write_science(tmp_path, features=None), "answer.rationales=cross_fitted", last="answer")
@@ -144,6 +164,18 @@ def test_one_model_alone_on_text_alone(tmp_path: Path, form: str) -> None:
     assert (found.chain is None) == (form == "QCM-A")
 
 
+@pytest.mark.parametrize(("form", "room"), [("QCM-RA", 512), ("QCM-AR", 512)])
+def test_formats_with_a_rationale_have_room_for_it(tmp_path: Path, form: str, room: int) -> None:
+    plain = {"format": form, "backbone": {"model": "tiny"}}
+    stage = load_recipe(write_science(tmp_path, rationale=None, answer=plain)).recipe.answer
+    assert stage is not None
+    assert (stage.backbone.max_target, stage.decoding.max_tokens) == (room, room)
+    own = {**plain, "backbone": {"model": "tiny", "max_target": 96}, "decoding": {"max_tokens": 80}}
+    stage = load_recipe(write_science(tmp_path, rationale=None, answer=own)).recipe.answer
+    assert stage is not None
+    assert (stage.backbone.max_target, stage.decoding.max_tokens) == (96, 80)
+
+
 def test_an_answer_model_without_rationales_to_read_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="QCMG-A"):
         go(write_science(tmp_path, rationale=None))
@@ -154,6 +186,14 @@ def test_the_section_evaluate_is_read_as_the_method_means_it(tmp_path: Path) -> 
         go(write_science(tmp_path, evaluate={"models": ["student"], "generates": True}))
     assert "Did you mean 'generate'?" in str(found.value)
     assert "faithfulness" not in str(found.value)
+
+
+def test_adapters_of_a_t5_need_the_names_of_its_layers(tmp_path: Path) -> None:
+    answer = {"backbone": {"model": "tiny", "lora": {"rank": 4}}}
+    (problem,) = check(load_recipe(write_science(tmp_path, answer=answer)), Reporter.silent()).problems
+    assert "answer: lora.modules" in problem
+    answer["backbone"]["lora"]["modules"] = ["q", "v"]  # type: ignore[index]
+    assert check(load_recipe(write_science(tmp_path, answer=answer)), Reporter.silent()).problems == ()
 
 
 def test_scores_have_groups_written_answers_and_what_rationales_say(science: Path) -> None:
@@ -264,8 +304,18 @@ def test_published_recipes_pass_the_check_where_the_data_is(
     recipe = loaded.recipe
     assert recipe.rationale is not None
     assert recipe.answer is not None
-    assert recipe.rationale.training.learning_rate == (8e-5 if name.endswith("base") else 5e-5)
-    assert recipe.answer.training.epochs == (20 if name.endswith("base") else 50)
+    base = name.endswith("base")
+    for stage, batch, target in ((recipe.rationale, 8, 512), (recipe.answer, 8 if base else 16, 64)):
+        training, backbone = stage.training, stage.backbone
+        assert training.learning_rate == (8e-5 if base else 5e-5)
+        assert (training.epochs, training.batch_size) == (20 if base else 50, batch)
+        assert (training.weight_decay, training.clip, training.schedule.kind) == (0.01, 1.0, "linear")
+        assert (backbone.max_source, backbone.max_target, backbone.dtype) == (512, target, "fp32")
+        assert backbone.model == f"declare-lab/flan-alpaca-{'base' if base else 'large'}"
+        assert backbone.lora is None
+        assert stage.captions == name.startswith("scienceqa")
+    assert (recipe.rationale.format, recipe.answer.format) == ("QCM-E", "QCMG-A")
+    assert recipe.seed == 42
     monkeypatch.setenv("MODEL", "/nowhere/flan")
     problems = check(load_recipe(RECIPES / f"{name}.yaml"), Reporter.silent()).problems
     assert [problem for problem in problems if "there is no model folder /nowhere/flan" in problem]

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import model_validator
 
 from mulcot.datasets.base import Dataset
 from mulcot.errors import DataError, StageMissing
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from mulcot.training.fusion_judging import AnswerJudge, Examined
 
 NOTHING = Reason("", "none")
+WITH_RATIONALE = ("QCM-RA", "QCM-AR")
+ROOM = 512
 
 
 class AnswerStage(Stage):
@@ -76,6 +80,18 @@ class AnswerStage(Stage):
     decoding: Decoding = Decoding(max_tokens=64)
     """How `QCM-RA` and `QCM-AR` are written on dev; the other formats are scored."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _make_room(cls, data: Any) -> Any:
+        """Formats with a rationale have its published length, 512, where no other is given."""
+        if not isinstance(data, dict) or data.get("format") not in WITH_RATIONALE:
+            return data
+        for name, key in (("backbone", "max_target"), ("decoding", "max_tokens")):
+            given = data.get(name, {})
+            if isinstance(given, dict):
+                data = {**data, name: {key: ROOM, **given}}
+        return data
+
     def problems(self, task: Task, dataset: Dataset) -> list[str]:
         """See `fusion_problems`, and options that do not go together."""
         problems = fusion_problems(self.backbone, self.training)
@@ -91,7 +107,7 @@ class AnswerStage(Stage):
         features = features_of(job)
         machine = open_machine(job, self.training, features)
         train, reasons = captioned(job, training_examples(job)), self._reasons(job)
-        if self.format in ("QCM-RA", "QCM-AR"):
+        if self.format in WITH_RATIONALE:
             train = [example for example in train if example.id in reasons]
         clerk = load_clerk(self.backbone, job, features, self.watch.batch_size)
         questions = [
@@ -136,8 +152,10 @@ class AnswerStage(Stage):
         if self.rationales == "gold":
             taught = load_taught(before / TAUGHT)
             return self._mixed(job, taught) if self.published_mix else taught
-        source = "model" if self.rationales == "own" else "cross_fitted"
-        written = load_explained(before / EXPLAINED, source, ("train",))
+        written = load_explained(before / EXPLAINED, "model", ("train",))
+        if self.rationales == "cross_fitted":
+            crossed = load_explained(before / EXPLAINED, "cross_fitted", ("train",))
+            written = {**written, **crossed} if crossed else {}  # no model learned from those that are in no fold
         if not written:
             raise DataError("the stage rationale wrote no cross-fitted rationales", hint="Set rationale.folds to 5.")
         return {example_id: Reason(row.text, row.source) for example_id, row in written.items()}

@@ -6,7 +6,7 @@ sets/<name>/                     the pictures of other datasets that came withou
 scores.json                      what they are worth; docs/scores.schema.json describes it
 
 `answer` is the pair as it is used. `generated` writes the answer instead of scoring the choices. `no_rationale` and
-`gold_rationale` give the answering model nothing, or the right rationale, to read. `text_only` hides the pictures from
+`gold_rationale` give the answering model no rationale, or the right one. `text_only` hides the pictures from
 both models; `majority` always gives the most frequent answer of the training data.
 """
 
@@ -116,10 +116,11 @@ class EvaluateQuestionsStage(SetsStage):
         if self.generate:
             readings.append(("generated", "rationale, then the answer written, as published", own, True))
         if predictor.explainer is not None and "no_rationale" in self.baselines:
-            readings.append(("no_rationale", "the answering model with nothing to read", {}, False))
-        if predictor.explainer is not None and "gold_rationale" in self.baselines:
-            right = {example_id: reference.text for example_id, reference in board.references.items()}
-            readings.append(("gold_rationale", "the answering model with the right rationale to read", right, False))
+            readings.append(("no_rationale", "the answering model without a rationale", {}, False))
+        right = {example_id: reference.text for example_id, reference in board.references.items()}
+        known = any(example.id in right for example in examples)
+        if predictor.explainer is not None and known and "gold_rationale" in self.baselines:
+            readings.append(("gold_rationale", "the answering model with the right rationale", right, False))
         for name, how, texts, generate in readings:
 
             def answer(some: Sequence[Example], texts: Mapping[str, str] = texts, written: bool = generate) -> Answers:
@@ -177,14 +178,13 @@ class _Asker:
 
 
 def _references(job: Job) -> dict[str, Reference]:
-    """The right rationales: what the stage rationale taught, or what people wrote."""
+    """The right rationales: what the stage rationale taught, and what people wrote of the rest."""
     from mulcot.evaluating.references import Reference
 
+    known = ((example.id, human_reason(example, lecture=False)) for example in all_examples(job))
+    reasons = {example_id: reason for example_id, reason in known if reason is not None}
     if "rationale" in job.before:
-        reasons = load_taught(job.before["rationale"] / TAUGHT)
-    else:
-        known = ((example.id, human_reason(example, lecture=False)) for example in all_examples(job))
-        reasons = {example_id: reason for example_id, reason in known if reason is not None}
+        reasons |= load_taught(job.before["rationale"] / TAUGHT)
     return {example_id: Reference(reason.text, reason.source) for example_id, reason in reasons.items()}
 
 

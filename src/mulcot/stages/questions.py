@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mulcot.training.loop import Result, Score
     from mulcot.training.machine import Machine
 
-PUBLISHED = Training(epochs=20, batch_size=8, micro_batch=8, learning_rate=8e-5, schedule=Linear())
+PUBLISHED = Training(epochs=20, batch_size=8, micro_batch=8, learning_rate=8e-5, clip=1.0, schedule=Linear())
 """The published settings of the base models."""
 
 
@@ -148,6 +148,8 @@ def fusion_problems(backbone: T5Fusion, training: Training) -> list[str]:
     if find_spec("torch") is None:
         problems.append("torch is not installed: pip install 'mulcot[train]'")
     model = backbone.model
+    if backbone.lora is not None and "modules" not in backbone.lora.model_fields_set:
+        problems.append("lora.modules: the default names layers that T5 does not have; [q, v] are common")
     if model != TINY and model.startswith(("/", ".", "~")) and not Path(model).expanduser().is_dir():
         problems.append(f"there is no model folder {model}")
     return problems

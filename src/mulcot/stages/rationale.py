@@ -111,7 +111,8 @@ class RationaleStage(Stage):
         result, cut = self._teach(job, machine, features, folder, self.name, train, reasons)
         folds = _folds(train, self.folds)
         for number, fold in enumerate(folds):
-            rest = [example for example in train if example.id not in {one.id for one in fold}]
+            held_out = {example.id for example in fold}
+            rest = [example for example in train if example.id not in held_out]
             where, label = folder / "folds" / str(number), f"{self.name}, fold {number + 1} of {self.folds}"
             self._teach(job, machine, features, where, label, rest, reasons)
         if machine.rank == 0:
