@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from mulcot.errors import DataError
+from mulcot.features.store import Kind
 from mulcot.formats.wording import Wording
 from mulcot.fusion import T5Fusion
+from mulcot.fusion.loading import Vision
 from mulcot.fusion.model import FusionModel, load_fusion
 from mulcot.inference.settings import Decoding
 from mulcot.predicting.dictating import Dictation
+from mulcot.predicting.posing import Posed, Poser
 from mulcot.predicting.posts import Post
+from mulcot.predicting.seeing import Eyes, Seen
 from mulcot.predicting.two_stage import Speaker, TwoStagePredictor
 from mulcot.predicting.unfolding import Told
-from mulcot.records import Prediction, Rejected
+from mulcot.records import Example, ImageRef, Prediction, Rejected
 from mulcot.tasks.multiple_choice import MultipleChoice
 from mulcot.tasks.saved import SavedTask
 
@@ -89,6 +96,40 @@ def test_the_heading_of_a_rationale_is_never_told() -> None:
     one: Dictation = Dictation(model)
     assert [one.add(i) for i in range(6)] == ["", "", "", "A", " whale", " breathes."]
     assert one.whole().text == "A whale breathes."
+
+
+def test_imported_features_know_some_picture_of_a_question_or_it_is_rejected() -> None:
+    eyes = Eyes(imported("theirs"), stored("theirs", "first"))
+    poser = Poser(SavedTask(MultipleChoice()), Wording(format="QCM-E"), eyes)
+    posed = poser.pose(pictured("first", "second"), None, 0)
+    assert isinstance(posed, Posed)
+    assert [image.sha256 for image in posed.example.images] == ["first"]
+    missed = poser.pose(pictured("third"), None, 0)
+    assert isinstance(missed, Rejected)
+    assert missed.reason == "missing_features"
+    assert isinstance(poser.pose(pictured(), None, 0), Posed)
+
+
+def test_features_of_another_extractor_are_refused_by_a_model_that_answers() -> None:
+    with pytest.raises(DataError, match="extractor"):
+        Eyes(imported("theirs"), stored("others", "first"))
+
+
+def imported(extractor_hash: str) -> Any:
+    model: Any = SimpleNamespace(vision=Vision(7, extractor_hash, {}), device="cpu")
+    model.check_features = partial(FusionModel.check_features, model)
+    return model
+
+
+def stored(extractor_hash: str, *names: str) -> Seen:
+    store = Seen(Kind({}, extractor_hash, 7, "fp32"), None)
+    store.own = {name: np.zeros((5, 7), np.float32) for name in names}
+    return store
+
+
+def pictured(*names: str) -> Example:
+    images = tuple(ImageRef(path=name, sha256=name) for name in names)
+    return Example(id="q", split="test", text="Which?", choices=("a", "b"), label="A", images=images)
 
 
 def test_a_network_that_answers_is_not_in_training(predictor: TwoStagePredictor) -> None:

@@ -65,7 +65,10 @@ class Poser:
             return dataclasses.replace(example, images=(ImageRef(path="picture", sha256=key),)), {key: picture}
         missing = [image for image in example.images if not self.eyes.knows(image.sha256)]
         if missing and self.eyes.imported:  # such features know one picture of each question
-            return dataclasses.replace(example, images=tuple(i for i in example.images if i not in missing)), {}
+            kept = tuple(image for image in example.images if image not in missing)
+            if not kept:
+                raise MediaError("missing_features", "the imported features hold none of its pictures")
+            return dataclasses.replace(example, images=kept), {}
         if missing and gallery is None:
             raise MediaError("missing_image", "the example has a picture, but no gallery was given to find it in")
         opened = {image: gallery.open(image) for image in missing if gallery is not None}

@@ -43,6 +43,8 @@ class Eyes:
 
     def __init__(self, model: FusionModel, known: FeatureStore | None = None) -> None:
         self.model = model
+        if known is not None:
+            model.check_features(known)
         self.known = known
         """Features that are there already."""
         self._extractor: LoadedExtractor | None = None
