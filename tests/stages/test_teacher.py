@@ -332,6 +332,9 @@ def test_tokens_and_money_that_nobody_told_are_unknown(tmp_path: Path) -> None:
     assert unpriced["money"] == "unknown"
 
 
+ROWS = [{"id": f"p{n}", "text": f"post number {n}", "label": "positive", "split": "train"} for n in range(6)]
+
+
 def test_questions_with_choices_get_chains_too(tmp_path: Path) -> None:
     lines = [
         {
@@ -358,6 +361,23 @@ def test_questions_with_choices_get_chains_too(tmp_path: Path) -> None:
     make_stage(answer).run(job)
     found = [(record.stage, record.prediction) for record in rationales(tmp_path / "run")]
     assert found == [(1, "A"), (2, "B")] * 4
+
+
+def test_what_people_have_explained_need_not_be_asked_again(tmp_path: Path) -> None:
+    lines = [{**post, "rationale": "somebody said why" if n % 2 else " "} for n, post in enumerate(ROWS)]
+    path = tmp_path / "posts.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines), "utf-8")
+    from mulcot.datasets.files import Files
+
+    job = make_job(tmp_path / "run", Files(path=path, columns={"rationale": "rationale"}))
+    stage = make_stage(honest, only_unexplained=True)
+    assert stage.run(job)["examples"] == len(ROWS) // 2
+    assert {record.example_id for record in rationales(tmp_path / "run")} == {row["id"] for row in ROWS[::2]}
+    path.write_text(json.dumps({**lines[1]}) + "\n", "utf-8")
+    with pytest.raises(DataError, match="no example without a rationale in train"):
+        make_stage(honest, only_unexplained=True).run(
+            make_job(tmp_path / "other", Files(path=path, columns={"rationale": "rationale"}))
+        )
 
 
 def test_a_full_disk_stops_the_run_with_its_reason_and_loses_nothing_committed(

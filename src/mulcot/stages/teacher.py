@@ -68,6 +68,8 @@ class TeacherStage(Stage):
     `published` keeps stage 2 as it comes, as the method's paper does, as long as every field is there."""
     splits: tuple[Literal["train", "dev", "test"], ...] = Field(default=("train",), min_length=1)
     """Whose examples get chains."""
+    only_unexplained: bool = False
+    """Ask only about examples that came without a rationale of a person."""
     retry: Retry = Retry()
     """How often, and how, an example is asked about again."""
     filters: Filters | None = None
@@ -101,9 +103,10 @@ class TeacherStage(Stage):
 
     def run(self, job: Job) -> Json:
         """Asks what is not yet known, then writes the files."""
-        examples = Examples(job.before["dataset"] / "examples.jsonl", self.splits)
+        examples = self._examples(job)
         if next(examples(), None) is None:
-            raise DataError(f"there is no example in {', '.join(self.splits)}", hint="See teacher.splits.")
+            without = " without a rationale" if self.only_unexplained else ""
+            raise DataError(f"there is no example{without} in {', '.join(self.splits)}", hint="See teacher.splits.")
         if isinstance(self.backend, Imported):
             return self._import(self.backend, job, examples)
         with ExitStack() as stack:
@@ -123,7 +126,7 @@ class TeacherStage(Stage):
 
     def estimate(self, job: Job) -> Estimate:
         """What is still to be paid, after the dataset stage and before, during or after this one."""
-        examples = Examples(job.before["dataset"] / "examples.jsonl", self.splits)
+        examples = self._examples(job)
         if isinstance(self.backend, Imported):
             return nothing_to_pay(sum(1 for _ in examples()))
         with ExitStack() as stack:
@@ -134,6 +137,9 @@ class TeacherStage(Stage):
                 known = Client(self.backend, ledger).known
             size = self.backend.image_settings().size
             return estimate(self._cases(job.task, pictures), examples(), known, self.prices, size)
+
+    def _examples(self, job: Job) -> Examples:
+        return Examples(job.before["dataset"] / "examples.jsonl", self.splits, self.only_unexplained)
 
     def _cases(self, task: Task, pictures: Pictures) -> Cases:
         structured = isinstance(self.backend, HttpTeacher) and self.backend.structured != "off"

@@ -15,7 +15,13 @@ class Examples:
 
     path: Path
     splits: tuple[str, ...]
+    only_unexplained: bool = False
+    """Without those that a person has explained."""
 
     def __call__(self) -> Iterator[Example]:
         """From the beginning."""
-        return (example for example in read_lines(self.path, Example) if example.split in self.splits)
+        return (
+            example
+            for example in read_lines(self.path, Example)
+            if example.split in self.splits and not (self.only_unexplained and (example.rationale or "").strip())
+        )
