@@ -92,6 +92,8 @@ def test_captions_are_read_in_both_published_shapes(tmp_path: Path, collect: Any
     dataset = ScienceQa(root=root)
     assert collect(dataset).examples[0].caption == "a cube"
     assert root / "instruct_captions.json" in dataset.sources()
+    save_json(root / "captions.json", {"1": "of an earlier version"})
+    assert collect(dataset).examples[0].caption == "a cube"
 
 
 @pytest.mark.parametrize(

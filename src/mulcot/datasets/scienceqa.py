@@ -33,7 +33,7 @@ from mulcot.media import Store
 from mulcot.records import Example, ImageRef, Json, Rejected
 
 SPLIT_NAMES = {"train": "train", "dev": "val", "test": "test"}
-CAPTIONS = ("captions.json", "instruct_captions.json")
+CAPTIONS = ("instruct_captions.json", "captions.json")
 GROUPS = ("subject", "grade", "topic", "category", "skill", "task", "lecture")
 CHOICE_PICTURE = re.compile(r"choice_(\d{1,2})\.\w+")
 
@@ -55,7 +55,8 @@ class ScienceQa(Dataset):
     images: Path | None = None
     """The picture folder; `images` inside `root`, or `root` itself, where left out."""
     captions: Path | None = None
-    """A JSON file of captions; `captions.json` or `instruct_captions.json` inside `root` where left out."""
+    """A JSON file of captions; inside `root` where left out: `instruct_captions.json`, which the paper's last version
+    uses, or else `captions.json`."""
 
     def rows(self, store: Store) -> Iterator[Row | Rejected]:
         """Train, dev, test in the order of `pid_splits.json`, then what no split lists."""
