@@ -171,3 +171,9 @@ def test_a_longer_option_is_not_mistaken_for_a_shorter_one() -> None:
     asked = flags(choices=("2", "12", "a dog", "a dog house"), label="A")
     assert asked.concluded("So it is 12.") == "B"
     assert asked.concluded("It is a dog house.") == "D"
+
+
+def test_an_option_of_marks_alone_is_not_found_in_every_sentence() -> None:
+    asked = flags(choices=("?", ".", "!"), label="A")
+    assert asked.concluded("One has to look at it.") is None
+    assert asked.concluded("The answer is (B).") == "B"

@@ -75,8 +75,9 @@ def ask(task: Task, example: Example, *, captions: bool) -> Asked:
 
 def _names(sentence: str, option: str) -> bool:
     """Whether an option stands in a sentence as words of their own."""
-    pattern = rf"(?<!\w){re.escape(option.strip(' .'))}(?!\w)"
-    return re.search(pattern, sentence, re.IGNORECASE) is not None
+    words = option.strip(" .")
+    pattern = rf"(?<!\w){re.escape(words)}(?!\w)"
+    return bool(words) and re.search(pattern, sentence, re.IGNORECASE) is not None
 
 
 def clean(text: str) -> str:
