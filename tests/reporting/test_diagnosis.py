@@ -97,6 +97,41 @@ def test_each_signature_is_found_alone_with_evidence_and_a_line(
     assert found[0].line
 
 
+def answering(folder: Path) -> Path:
+    """The same numbers for the last model of the other method."""
+    made = make_run(folder, count=60, skills={"student": 0.95}, recipe={"method": "multimodal-cot"})
+
+    def rename(data: dict[str, Any]) -> None:
+        for found in data["sets"].values():
+            found["models"]["answer"] = found["models"].pop("student")
+            for pair in found["comparisons"]:
+                pair["first"] = pair["first"].replace("student", "answer")
+
+    change(made, SCORES, rename)
+    change(made, TEACHER, lambda summary: summary.update(failed=0))
+    return made
+
+
+def answer(edit: Change) -> Change:
+    return lambda data: edit(data["sets"]["test"]["models"]["answer"])
+
+
+@pytest.mark.parametrize(
+    ("edit", "title", "line"),
+    [
+        (answer(lambda s: s["calibration"][0].update(ece=0.2, confidence=0.99)), "Over-confident", "answer: {training"),
+        (answer(lambda s: s["agreement"].update(share=0.8, differ=12)), "Label and chain disagree", "cross_fitted"),
+        (lambda d: d["sets"]["test"]["comparisons"][0].update(mcnemar_p=0.5), ABOVE, "answer: {training"),
+    ],
+)
+def test_advice_names_the_sections_of_the_method(tmp_path: Path, edit: Change, title: str, line: str) -> None:
+    folder = answering(tmp_path / "r")
+    change(folder, SCORES, edit)
+    (found,) = [one for one in diagnose(read_run(folder)).findings if one.title == title]
+    assert line in found.line
+    assert "student" not in found.line
+
+
 def test_scores_that_are_null_are_not_judged(tmp_path: Path) -> None:
     folder = good(tmp_path / "r")
     change(folder, SCORES, student(lambda s: s.update(overlap={}, agreement=None, calibration=[], chains=None)))

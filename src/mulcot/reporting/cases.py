@@ -17,6 +17,7 @@ from mulcot.reporting.results import ordered, title_of
 from mulcot.reporting.run import Run
 
 PREDICTION = "Prediction"
+DRAWN = "written from what was drawn"
 MAIN = ("assistant", "student", "rationale", "answer")
 """Models whose answers decide what a case is about."""
 
@@ -249,15 +250,17 @@ def _reference(example: Example, rationale: Rationale | None, taught: Taught | N
     gold = example.label
     if taught is not None:
         author = "a person" if taught.source == "human" else f"the {taught.source}"
-        return Voice("right rationale", {RATIONALE: taught.text}, gold, right=True, note=f"written by {author}")
+        drawn = taught.source == "human" and example.truth is not None
+        note = DRAWN if drawn else f"written by {author}"
+        return Voice("right rationale", {RATIONALE: taught.text}, gold, right=True, note=note)
     if rationale is not None:
         note = {1: "found alone", 2: "with the label given"}.get(rationale.stage, "imported")
         return Voice("teacher", rationale.fields, rationale.prediction, rationale.prediction == gold, note)
     known = world_chain(example)
     if known is not None:
-        return Voice("reference", known, gold, right=True, note="written from what was drawn")
+        return Voice("reference", known, gold, right=True, note=DRAWN)
     if example.rationale:
-        return Voice("reference", {"Explanation": example.rationale}, gold, right=True, note="written by a person")
+        return Voice("reference", {"Explanation": example.rationale}, gold, right=True, note="came with the data")
     return None
 
 

@@ -25,6 +25,7 @@ LEAKED = 0.01
 DRIFT = 0.1
 BROKEN = 0.05
 BY_CHANCE = 0.05
+TWO_STAGE = "multimodal-cot"
 FINAL = ("student", "answer")
 """The last model of each method."""
 BASELINES = ("majority", "text_only", "image_only", "without_distillation")
@@ -83,9 +84,7 @@ def _similarity(run: Run) -> Finding | Quiet:
         (name, model, s) for name, model, _, one in _chains(run) if (s := overlap_of(one, "similarity")) is not None
     ]
     low = [f"{title_of(model)} on {name}: similarity {s:.1%}" for name, model, s in known if s < SIMILARITY]
-    advice = (
-        "The student's chains say something else than the references. Read the teacher's chains and its prompts first."
-    )
+    advice = "The chains say something else than the references. Read the references and their prompts first."
     line = "task: {templates: my-prompts.yaml}   # and read them with `mulcot teacher review`"
     return _finding(known, low, "Chains are far from their references", advice, line, "authors")
 
@@ -118,6 +117,8 @@ def _distinct(run: Run) -> Finding | Quiet:
         "Chains vary much and match little: noise is being learned. Raise the weight of the hard labels, or filter."
     )
     line = "student: {objective: {soft: 0.2}}   # or teacher: {filters: {...}}"
+    if run.method == TWO_STAGE:
+        line = "rationale: {training: {epochs: ...}}   # or teacher: {filters: {...}}"
     return _finding(known, found, "Diverse chains that match little", advice, line, "authors")
 
 
@@ -188,9 +189,11 @@ def _disagreement(run: Run) -> Finding | Quiet:
     )
     advice = f"The chain does not explain the label that is given. Weigh the {weaker}'s loss more, or train longer."
     now = run.setting("student", "objective", "reasoning", default=0.8)
-    return _finding(
-        known, low, "Label and chain disagree", advice, f"student: {{objective: {change}}}   # reasoning is now {now}"
-    )
+    line = f"student: {{objective: {change}}}   # reasoning is now {now}"
+    if run.method == TWO_STAGE:
+        advice = "The answer ignores the rationale it reads. Train it on rationales like those it will be given."
+        line = "answer: {rationales: cross_fitted}   # needs rationale: {folds: 5}"
+    return _finding(known, low, "Label and chain disagree", advice, line)
 
 
 def _confidence(run: Run) -> Finding | Quiet:
