@@ -97,6 +97,8 @@ def test_questions_take_their_choices_one_after_the_other(posts: Path, tmp_path:
     question = ("--question", "which?", "--choices", "one thing", "two things", "three", "--context", "hint")
     found = json.loads(call(tmp_path / "asker", *question, "--json").stdout)
     assert list(found["probabilities"]) == ["A", "B", "C"]
+    captioned = json.loads(call(tmp_path / "asker", *question, "--caption", "two red flags", "--json").stdout)
+    assert captioned["probabilities"] != found["probabilities"]
     shown = call(tmp_path / "asker", *question, "--label-only").stdout
     assert f"label    {found['label']}  " in shown
     assert all(f" {letter}  {choice}\n" in shown for letter, choice in zip("ABC", question[3:6], strict=True))

@@ -30,6 +30,7 @@ def predict(
     question: Annotated[str | None, typer.Option(help="A question, instead of a post.")] = None,
     choices: Annotated[list[str] | None, typer.Option(help="Its choices, one after the other.", metavar="A B")] = None,
     context: Annotated[str | None, typer.Option(help="Its hint.")] = None,
+    caption: Annotated[str | None, typer.Option(help="What its picture shows, for models that read captions.")] = None,
     source: Annotated[
         Path | None, typer.Option("--input", help="Rows instead: JSONL, CSV, Parquet ...", metavar="FILE")
     ] = None,
@@ -51,7 +52,8 @@ def predict(
     want = {"label_only": label_only, "chain_only": chain_only, "generate": generate}
     if label_only and chain_only:
         raise MulcotError("--label-only and --chain-only exclude each other")
-    one = {"text": text, "image": image, "aspect": aspect, "question": question, "choices": choices, "context": context}
+    one = {"text": text, "image": image, "aspect": aspect, "question": question, "choices": choices}
+    one |= {"context": context, "caption": caption}
     given = [f"--{name}" for name, value in one.items() if value]
     if source is not None:
         if given or output is None:
@@ -66,7 +68,9 @@ def predict(
     from mulcot.predicting.posts import Post
 
     everything = (*(choices or ()), *(more_choices or ()))
-    post = Post(text=text or question or "", image=image, aspect=aspect, choices=everything, context=context)
+    post = Post(
+        text=text or question or "", image=image, aspect=aspect, choices=everything, context=context, caption=caption
+    )
     (found,) = _load(model, max_tokens, batch_size).predict([post], None, **want)
     _show(found, everything, as_json=as_json)
 
