@@ -57,7 +57,8 @@ class Training(Settings):
     weight_decay: float = Field(default=0.01, ge=0)
     """Of AdamW."""
     clip: float | None = Field(default=None, gt=0)
-    """The largest norm of the gradients of one step; null does not clip, as published."""
+    """The largest norm of the gradients of one step; null does not clip, as MulCoT-RD is
+    published. Published for Multimodal-CoT: 1."""
     schedule: Plateau | Cosine | Linear = Field(default=Plateau(), discriminator="kind")
     """How the rate changes."""
     evaluate_every: float = Field(default=1.0, gt=0)
