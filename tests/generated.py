@@ -181,11 +181,14 @@ def results(name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def variants(name: str) -> str:
-    """The variants of an experiment: mean over its seeds and the range of accuracy and of true statements."""
-    found = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text("utf-8"))
+def variants(only: str = "") -> str:
+    """The variants of Multimodal-CoT: mean over the seeds and the range of accuracy and of true statements; all of
+    them, or those in `only`, which are divided by dots.
+    """
+    found = json.loads((ROOT / "docs" / "results" / "synthetic_science.json").read_text("utf-8"))
     lines = ["| trained as | accuracy | statements that are true |", "| --- | --- | --- |"]
-    for variant, title in found["titles"].items():
+    for variant in only.split(".") if only else found["titles"]:
+        title = found["titles"][variant]
         models = [run["variants"][variant]["models"]["answer"] for run in found["runs"] if variant in run["variants"]]
         cells = [_ranged([model[key] for model in models if key in model]) for key in ("accuracy", "true_statements")]
         lines.append(f"| {title} | {cells[0]} | {cells[1]} |")
