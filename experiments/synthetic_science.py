@@ -290,9 +290,9 @@ def _astray(runs: list[dict[str, Any]]) -> list[str]:
         return []
     wrong, untrue, repaired = (sum(one[key] for one in found) for key in ("wrong", "untrue", "repaired"))
     return [
-        f"Of {wrong:,} wrong answers without pictures whose rationales can be read, {untrue:,} ({untrue / wrong:.0%})",
-        f"followed a rationale that says something untrue. The pair that sees answers {repaired:,} of those",
-        f"({repaired / untrue:.0%}) rightly. (The paper, in 50 wrong answers of its base model: 56 % and 60.7 %.)",
+        f"Of {wrong:,} wrong answers without pictures whose rationale can be checked, {untrue:,}",
+        f"({untrue / wrong:.0%}) followed one that says something untrue. The pair that sees answers {repaired:,} of",
+        f"those ({repaired / untrue:.0%}) rightly. (The paper, in 50 wrong answers of a base model: 56 % and 60.7 %.)",
     ]
 
 
