@@ -166,6 +166,7 @@ def read_variant(folder: Path) -> dict[str, Any] | None:
         "accuracy_by_epoch": curve(folder / "5-answer" / "metrics.jsonl", "accuracy"),
         "rouge_l_by_epoch": curve(folder / "4-rationale" / "metrics.jsonl", "rouge_l"),
         "seconds": {stage["stage"]: stage["seconds"] for stage in stages},
+        "commits": sorted({stage["provenance"]["commit"] or "unknown" for stage in stages}),
     }
 
 
@@ -204,13 +205,15 @@ def page(result: dict[str, Any]) -> str:
     """The result as a page for people."""
     runs = result["runs"]
     seeds = ", ".join(str(one["seed"]) for one in runs)
+    commits = sorted({commit for one in runs for variant in one["variants"].values() for commit in variant["commits"]})
     lines = [
         "# Multimodal-CoT on the synthetic science questions",
         "",
         "Written by `experiments/synthetic_science.py`; every figure is in `synthetic_science.json`.",
         "",
-        f"Seeds that ran: {seeds}; {result['when']}, commit {result['provenance']['commit']}, "
-        f"{result['provenance']['cores']} cores ({result['provenance']['cpu']}).",
+        f"Seeds that ran: {seeds}; {result['when']}, {result['provenance']['cores']} cores "
+        f"({result['provenance']['cpu']}), one thread each.",
+        f"Commits that ran: {', '.join(commits)}; `+`: with changes that were not committed.",
         "Each seed draws other questions and trains everything anew, with the recipe of `make demo-science`. Every",
         "model starts from the same weights; a model alone sees the questions as often as the two of a pair together.",
         "",
