@@ -191,8 +191,8 @@ def _disagreement(run: Run) -> Finding | Quiet:
     now = run.setting("student", "objective", "reasoning", default=0.8)
     line = f"student: {{objective: {change}}}   # reasoning is now {now}"
     if run.method == TWO_STAGE:
-        advice = "The answer ignores the rationale it reads. Train it on rationales like those it will be given."
-        line = "answer: {rationales: cross_fitted}   # needs rationale: {folds: 5}"
+        advice = "The answer does not follow the rationale it reads. Train it on right rationales, and longer."
+        line = "answer: {rationales: gold, training: {epochs: ...}}"
     return _finding(known, low, "Label and chain disagree", advice, line)
 
 
