@@ -105,7 +105,7 @@ def questions(view: View) -> Values | None:
     if not sets:
         return None
     counts = view.run.stages["rationale"].counts if "rationale" in view.run.stages else {}
-    authors = {"by_human": "people", "by_teacher": "the teacher", "by_imported": "a teacher, imported"}
+    authors = {"by_human": "the dataset's authors", "by_teacher": "the teacher", "by_imported": "a teacher, imported"}
     taught = [(who, counts[name]) for name, who in authors.items() if counts.get(name)]
     return {"sets": sets, "taught": taught, "published": view.run.scores.published if view.run.scores else []}
 
@@ -273,7 +273,7 @@ def _forms(found: SetScores) -> list[tuple[str, ModelScores]]:
 
 
 def _references(found: SetScores) -> str:
-    told = {"world": "what was drawn", "teacher": "the teacher", "human": "people"}
+    told = {"world": "what was drawn", "teacher": "the teacher", "human": "the dataset's authors"}
     names = {part for scores in found.models.values() for part in (scores.references or "").split(" and ") if part}
     return " and ".join(told.get(name, name) for name in sorted(names))
 
