@@ -185,3 +185,11 @@ def test_a_whole_model_has_no_adapter_to_export(merged: Path, tmp_path: Path) ->
     with pytest.raises(MulcotError, match="no adapter"):
         export_model(merged, "adapter", tmp_path / "x")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_fused_t5_needs_no_export(tmp_path: Path) -> None:
+    from mulcot.fusion.shipped import FOLDER
+
+    with pytest.raises(MulcotError, match="needs no export"):
+        export_model(FOLDER, "merged", tmp_path / "x")
+    assert not list(tmp_path.iterdir())

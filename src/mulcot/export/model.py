@@ -22,6 +22,7 @@ from mulcot.backbones.runtime.quiet import quiet
 from mulcot.backbones.runtime.qwen import DTYPES
 from mulcot.errors import MulcotError, UnknownName
 from mulcot.export.card import base_name, write_card
+from mulcot.fusion.settings import FUSION_FILE
 from mulcot.inference.settings import Decoding
 from mulcot.predicting.places import CALIBRATION_FILE, find_model
 from mulcot.rundir import write_json, write_text
@@ -60,6 +61,9 @@ def export_model(model: Path, kind: str, out: Path, *, dtype: str | None = None,
     if kind not in KINDS:
         raise UnknownName("export", kind, KINDS)
     source, out = find_model(model), out.resolve()
+    if (source / FUSION_FILE).is_file():
+        hint = f"{source} is a folder of transformers already, with the layer that looks in fusion.safetensors."
+        raise MulcotError("a model of multimodal-cot needs no export", hint=hint)
     _may_replace(out, source, force)
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
