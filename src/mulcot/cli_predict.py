@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from string import ascii_uppercase
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -137,8 +136,10 @@ def _show(found: Prediction | Rejected, choices: Sequence[str], *, as_json: bool
 
 def _lines(found: Prediction, choices: Sequence[str] = ()) -> list[str]:
     """The label, all probabilities, the chain; behind a letter the choice it stands for."""
+    from mulcot.tasks.letters import LETTERS
+
     lines = []
-    meant = {letter: f"  {printable(choice)}" for letter, choice in zip(ascii_uppercase, choices, strict=False)}
+    meant = {letter: f"  {printable(choice)}" for letter, choice in zip(LETTERS, choices, strict=False)}
     if found.label is not None or found.problem:
         label = found.label or f"none ({found.problem})"
         lines.append(f"label    {label}{meant.get(label, '')}")

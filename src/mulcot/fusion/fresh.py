@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
-from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
+from mulcot.backbones.runtime.fresh import train_bpe
 from mulcot.fusion.network import Fusion
 from mulcot.world.science import make_question
 from mulcot.world.science_chains import explain
@@ -66,21 +65,9 @@ def fresh_t5(
 
 
 def _tokenizer() -> PreTrainedTokenizerBase:
-    """Byte-level BPE as Qwen's, but for what is `WHOLE`."""
-    split = pre_tokenizers.Split(Regex(WHOLE + PRETOKENIZE_REGEX), behavior="isolated", invert=False)
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, use_regex=False)])
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        special_tokens=[PAD, END],
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(science_texts(), trainer)
+    trained = train_bpe(science_texts(), VOCABULARY, whole=WHOLE, special=(PAD, END))
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=tokenizer, pad_token=PAD, eos_token=END
+        tokenizer_object=trained, pad_token=PAD, eos_token=END
     )
 
 

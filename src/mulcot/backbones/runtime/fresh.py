@@ -6,12 +6,12 @@ The demo models of the contract tests and the tiny models that ship with the pac
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import (
     AutoModelForImageTextToText,
     PreTrainedConfig,
@@ -49,19 +49,26 @@ DEMO_TEXTS = (
 )
 
 
-def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerBase:
-    """A byte-level BPE tokenizer of the Qwen kind, of at most `size` tokens with the control tokens."""
-    split = pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated", invert=False)
+def train_bpe(texts: Iterable[str], size: int, *, whole: str = "", special: Sequence[str] = ()) -> Tokenizer:
+    """Byte-level BPE that divides texts as Qwen does, but for what matches `whole`, which may become one token."""
+    split = pre_tokenizers.Split(Regex(whole + PRETOKENIZE_REGEX), behavior="isolated", invert=False)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=size - len(CONTROL),
+        vocab_size=size,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        special_tokens=list(special),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    learned = json.loads(tokenizer.to_str())["model"]
+    return tokenizer
+
+
+def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerBase:
+    """A byte-level BPE tokenizer of the Qwen kind, of at most `size` tokens with the control tokens."""
+    learned = json.loads(train_bpe(texts, size - len(CONTROL)).to_str())["model"]
     vocabulary = {**learned["vocab"], CONTROL[0]: len(learned["vocab"])}
     merges: Any = [tuple(merge) for merge in learned["merges"]]
     return Qwen2Tokenizer(vocab=vocabulary, merges=merges, extra_special_tokens=list(CONTROL[1:]))
