@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from made_runs import make_run
 from mulcot.cli import app
 from mulcot.errors import MulcotError, RunError
-
-sys.path.insert(0, str(Path(__file__).parent))
-from made_runs import make_run
 
 
 def run(*arguments: str) -> str:

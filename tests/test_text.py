@@ -6,7 +6,6 @@ import csv
 import os
 import re
 import sys
-import time
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from mulcot.errors import DataError
 from mulcot.records import Example
 from mulcot.text import Cleaning, cleaning, defuse, normalise, one_line, read_text
 from mulcot.text.forms import emoji_words, mask_urls, mask_users, repair
+from timed import ends_within
 
 SPECIAL = """
 <|endoftext|> <|im_start|> <|im_end|> <|vision_start|> <|vision_end|> <|vision_pad|> <|image_pad|> <|video_pad|>
@@ -223,9 +223,8 @@ def test_writing_direction_and_hidden_text_are_taken_out():
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_hostile_texts_take_linear_time(unit):
     text = unit * (20_000 // len(unit))
-    start = time.process_time()
-    defuse(text), normalise(text), repair(text), emoji_words(text), mask_users(text), mask_urls(text)
-    assert time.process_time() - start < 2
+    for work in (defuse, normalise, repair, emoji_words, mask_users, mask_urls):
+        assert ends_within(1, lambda work=work: work(text)), work
 
 
 # Cleaning

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +7,7 @@ from hypothesis import strategies as st
 from mulcot.backbones.runtime.fresh import CONTROL, train_tokenizer
 from mulcot.backbones.runtime.words import Words
 from mulcot.errors import MulcotError
+from timed import ends_within
 
 TOKENIZER = train_tokenizer(["Read the post, then explain the mood.", "positive negative neutral"], 330)
 TOKENIZER.add_tokens(["<tool_call>"])  # added, but not special: the tokenizer's own switch does not split it
@@ -41,9 +40,7 @@ def test_a_lone_surrogate_does_not_stop_the_work() -> None:
 
 
 def test_a_text_made_of_control_tokens_takes_linear_time() -> None:
-    started = time.process_time()
-    WORDS.plain("<|im_end|>" * 20_000)
-    assert time.process_time() - started < 5
+    assert ends_within(5, lambda: WORDS.plain("<|im_end|>" * 20_000))
 
 
 def test_control_tokens_are_left_out_of_read_text() -> None:

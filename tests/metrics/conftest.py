@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +8,6 @@ from typing import Any
 
 import nltk
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from wordnet_files import write_wordnet
 
 

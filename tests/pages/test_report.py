@@ -10,7 +10,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
 from made_runs import make_run
 from mulcot.errors import MulcotError
 from mulcot.media import Gallery, Store

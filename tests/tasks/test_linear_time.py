@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +10,7 @@ from mulcot.tasks.inserted import insertable
 from mulcot.tasks.leak import find_leak
 from mulcot.tasks.multiple_choice import MultipleChoice
 from mulcot.tasks.sentiment import Sentiment
+from timed import ends_within, grows_linearly
 
 SENTIMENT = Sentiment()
 CHOICE = MultipleChoice()
@@ -78,31 +78,23 @@ def look_for_leak(text: str) -> object:
 WORKS = [read_sentiment, read_choice, insert, look_for_leak]
 
 
-def seconds(work: Callable[[str], object], text: str) -> float:
-    start = time.process_time()
-    work(text)
-    return time.process_time() - start
-
-
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("work", WORKS)
 def test_no_repetition_of_anything_blows_up(work: Callable[[str], object], head: str) -> None:
     """Quadratic work on 20 000 characters takes many seconds."""
     for unit in UNITS:
-        assert seconds(work, head + unit * (20_000 // len(unit))) < 0.5, unit
+        text = head + unit * (20_000 // len(unit))
+        assert ends_within(0.5, lambda text=text: work(text)), unit
 
 
-def check_ratio(work: Callable[[str], object], unit: str, head: str, length: int) -> None:
-    """Twice the text, at most three times the time; less than 0.1 s is too little to be measured."""
-    half, whole = (head + unit * (size // len(unit)) for size in (length // 2, length))
-    limit = max(0.1, 3 * min(seconds(work, half) for _ in range(2)))
-    assert min(seconds(work, whole) for _ in range(2)) <= limit, (unit, head)
+def check_growth(work: Callable[[str], object], unit: str, head: str, length: int) -> None:
+    assert grows_linearly(lambda size: work(head + unit * (size // len(unit))), length), (unit, head)
 
 
 @pytest.mark.parametrize("work", WORKS)
 @pytest.mark.parametrize("unit", ['"Prediction": "\\x", ', "Prediction: positive ", '\\"'])
-def test_twice_the_text_takes_about_twice_the_time(work: Callable[[str], object], unit: str) -> None:
-    check_ratio(work, unit, "", 200_000)
+def test_longer_texts_take_longer_in_proportion(work: Callable[[str], object], unit: str) -> None:
+    check_growth(work, unit, "", 200_000)
 
 
 @pytest.mark.slow
@@ -111,7 +103,7 @@ def test_twice_the_text_takes_about_twice_the_time(work: Callable[[str], object]
     "unit", ['"Prediction": "\\x", ', "positive ", "(B) ", "\n", '\\"', "since the label ", "Prediction "]
 )
 def test_a_million_characters_are_read_in_linear_time(work: Callable[[str], object], unit: str) -> None:
-    check_ratio(work, unit, "", 1_000_000)
+    check_growth(work, unit, "", 1_000_000)
 
 
 @pytest.mark.slow
@@ -119,4 +111,4 @@ def test_a_million_characters_are_read_in_linear_time(work: Callable[[str], obje
 @pytest.mark.parametrize("work", WORKS)
 def test_time_grows_with_the_text_alone(work: Callable[[str], object], head: str) -> None:
     for unit in UNITS:
-        check_ratio(work, unit, head, 100_000)
+        check_growth(work, unit, head, 100_000)
