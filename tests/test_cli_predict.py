@@ -54,6 +54,27 @@ def on_file(model: Path, posts: Path, *words: object) -> Result:
     return call(model, "--input", posts, "--output", posts.parent / "out.jsonl", "--images", images, *words)
 
 
+def test_a_post_may_have_several_pictures(model: Path, posts: Path) -> None:
+    picture = posts.parent / "pictures" / "a.png"
+    Image.new("RGB", (30, 60), "red").save(other := posts.parent / "b.png")
+    texts = [
+        call(model, "--text", "what a day", *(word for path in paths for word in ("--image", path)), "--json").stdout
+        for paths in ([picture], [picture, other])
+    ]
+    one, two = (json.loads(text)["logprobs"] for text in texts)
+    assert one != two
+
+
+@pytest.mark.parametrize(
+    ("words", "unread"),
+    [(("--choices", "good", "bad"), "choices"), (("--context", "a hint"), "context"), (("--aspect", "it"), "aspect")],
+)
+def test_what_the_model_does_not_read_is_refused(model: Path, words: tuple[str, ...], unread: str) -> None:
+    refused = call(model, "--text", "what a day", *words)
+    assert isinstance(refused.exception, MulcotError)
+    assert f"this model reads no {unread}; it reads text, caption" in str(refused.exception)
+
+
 def test_one_post_is_answered_for_people_and_for_programs(model: Path, posts: Path) -> None:
     picture = posts.parent / "pictures" / "a.png"
     person = call(model, "--text", "what a day", "--image", picture)

@@ -24,7 +24,9 @@ def predict(
     model: Annotated[Path, typer.Option(help="A run folder, a stage folder or a model folder.", metavar="DIR")],
     more_choices: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     text: Annotated[str | None, typer.Option(help="The post.")] = None,
-    image: Annotated[Path | None, typer.Option(help="Its picture.", metavar="FILE")] = None,
+    image: Annotated[
+        list[Path] | None, typer.Option(help="Its picture; again for each further one.", metavar="FILE")
+    ] = None,
     aspect: Annotated[str | None, typer.Option(help="What the sentiment is about.")] = None,
     question: Annotated[str | None, typer.Option(help="A question, instead of a post.")] = None,
     choices: Annotated[list[str] | None, typer.Option(help="Its choices, one after the other.", metavar="A B")] = None,
@@ -150,4 +152,6 @@ def _lines(found: Prediction, choices: Sequence[str] = ()) -> list[str]:
         lines += ["", printable(found.chain, lines=True), ""]
         said = found.chain_label or f"no label ({found.chain_problem})"
         lines.append(f"chain    says {said}{meant.get(said, '')}{', cut off' if found.cut else ''}")
+    if found.shortened:
+        lines.append("note     this was longer than the model reads; the end of rationale or context was left out")
     return lines

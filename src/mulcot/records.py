@@ -160,6 +160,8 @@ class Prediction(Record):
     """Why the chain ends with none: `empty`, `no_prediction`, `outside_label_set`, `several_predictions`."""
     cut: bool = False
     """The chain did not end by itself."""
+    shortened: bool = False
+    """What was read was longer than the model reads: the end of the rationale was left out, then that of the hint."""
     agrees: bool | None = None
     """Whether label and chain agree; absent where one of them is."""
     reply: str | None = None

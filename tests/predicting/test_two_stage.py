@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mulcot.errors import DataError
 from mulcot.features.store import Kind
@@ -113,6 +115,60 @@ def test_imported_features_know_some_picture_of_a_question_or_it_is_rejected() -
 def test_features_of_another_extractor_are_refused_by_a_model_that_answers() -> None:
     with pytest.raises(DataError, match="extractor"):
         Eyes(imported("theirs"), stored("others", "first"))
+
+
+def test_what_is_longer_than_the_model_reads_is_told(tmp_path: Path) -> None:
+    model = load_fusion(T5Fusion(model=str(write_t5(tmp_path)), max_source=60))
+    saved, decoding = SavedTask(MultipleChoice()), Decoding(max_tokens=4)
+    pair = TwoStagePredictor(
+        Speaker(model, Wording(format="QCMG-A")), Speaker(model, Wording(format="QCM-E")), saved, decoding=decoding
+    )
+    alone = TwoStagePredictor(Speaker(model, Wording(format="QCM-RA")), None, saved, decoding=decoding)
+    posts = [Post(text="Which?", choices=("a", "b"), context=context) for context in ("", "a long hint " * 40)]
+    for predictor in (pair, alone):
+        for options in ({}, {"label_only": True}, {"generate": True}):
+            found = predictor.predict(posts, **options)
+            assert [isinstance(one, Prediction) and one.shortened for one in found] == [False, True]
+    told = {one.row: one.news for one in pair.unfold(posts) if one.last}
+    assert [isinstance(told[row], Prediction) and told[row].shortened for row in (0, 1)] == [False, True]  # type: ignore[union-attr]
+
+
+def test_captions_are_read_by_models_that_learned_with_them(predictor: TwoStagePredictor, tmp_path: Path) -> None:
+    captioned = Post(text="Which?", choices=("a", "b"), caption="two flags")
+    (refused,) = predictor.predict([captioned])
+    assert isinstance(refused, Rejected)
+    assert refused.reason == "not_read"
+    model = load_fusion(T5Fusion(model=str(write_t5(tmp_path))))
+    reader = TwoStagePredictor(
+        Speaker(model, Wording(format="QCM-A", captions=True)), None, SavedTask(MultipleChoice())
+    )
+    assert isinstance(reader.predict([captioned])[0], Prediction)
+    assert isinstance(predictor.predict([captioned.only(predictor.reads)])[0], Prediction)
+
+
+def test_two_models_look_at_a_new_picture_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def extract(prepared: Sequence[Any]) -> list[Any]:
+        seen.append(len(prepared))
+        return [np.full((5, 7), 0.5, np.float32) for _ in prepared]
+
+    extractor: Any = SimpleNamespace(prepare=lambda picture: picture, extract=extract)
+    loads: list[str] = []
+    monkeypatch.setattr("mulcot.predicting.seeing.load_extractor", lambda *_: loads.append("") or extractor)
+    settings, features = T5Fusion(model=str(write_t5(tmp_path))), stored("theirs")
+    speakers = [Speaker(load_fusion(settings, features=features), Wording(format=name)) for name in ("QCM-E", "QCMG-A")]
+    decoding = Decoding(max_tokens=4)
+    both = TwoStagePredictor(speakers[1], speakers[0], SavedTask(MultipleChoice()), decoding=decoding)
+    pictures = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    posts = [Post(text="Which?", choices=("a", "b"), image=picture) for picture in pictures]
+    assert all(isinstance(one, Prediction) for one in both.predict(posts))
+    assert (loads, seen) == ([""], [2])
+    both.predict(posts[:1])
+    both.predict([Post(text="Which?", choices=("a", "b"), image=Image.new("RGB", (8, 8), "green"))])
+    assert (loads, seen) == ([""], [2, 1])
+    both.predict([Post(text="Which?", choices=("a", "b"), image=[*pictures, pictures[0]])])
+    assert (loads, seen) == ([""], [2, 1, 2])
 
 
 def imported(extractor_hash: str) -> Any:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from mulcot.inference.settings import Decoding
+from mulcot.media import ImageLimits
 from mulcot.predicting.posts import Post
 from mulcot.predicting.unfolding import Told
 from mulcot.records import Prediction, Rejected
@@ -20,9 +21,12 @@ class Fake:
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.task = Sentiment()
+        self.reads = self.task.reads
         self.decoding = Decoding()
         self.seconds = seconds
         self.batches: list[list[str]] = []
+        self.sizes: list[tuple[int, int]] = []
+        """Of the last post's pictures."""
         self.gate: threading.Event | None = None
         """Set where batches must wait."""
         self.poison = "poison"
@@ -34,6 +38,7 @@ class Fake:
         return [self.answer(post, label_only=label_only) for post in items]
 
     def answer(self, post: Post, *, label_only: bool = False) -> Prediction | Rejected:
+        self.sizes = [picture.size for picture in post.pictures(ImageLimits())]
         if not post.text.strip():
             return Rejected(source="item 1", reason="empty_text", detail="no text")
         label = label_of(post.text)

@@ -178,7 +178,7 @@ def test_a_table_becomes_rows_in_order(tmp_path: Path) -> None:
     assert [row.number for row in rows] == [1, 2]
     first, second = rows
     assert first.post and (first.id, first.post.text, first.post.aspect) == ("p1", "a day, friends", "day")
-    assert (first.picture, second.picture) == ("day.jpg", None)
+    assert (first.pictures, second.pictures) == (("day.jpg",), ())
     assert first.post.image is None
 
 
@@ -209,10 +209,13 @@ def test_a_row_with_too_much_text_is_rejected_alone(tmp_path: Path) -> None:
     assert reasons(rows) == ["too_long", None]
 
 
-def test_several_or_embedded_pictures_reject_their_row(tmp_path: Path) -> None:
-    lines = [{"text": "a", "image": ["1.jpg", "2.jpg"]}, {"text": "b", "image": {"bytes": "eA=="}}, {"text": "c"}]
+def test_too_many_or_embedded_pictures_reject_their_row(tmp_path: Path) -> None:
+    embedded = {"bytes": "eA=="}
+    images = (["1.jpg", "2.jpg"], [f"{n}.jpg" for n in range(9)], embedded, ["1.jpg", embedded], None)
+    lines = [{"text": "a", "image": image} for image in images]
     rows = table(tmp_path, "\n".join(map(json.dumps, lines)), "posts.jsonl")
-    assert reasons(rows) == ["several_images", "bad_value", None]
+    assert reasons(rows) == [None, "too_many_images", "bad_value", "bad_value", None]
+    assert rows[0].pictures == ("1.jpg", "2.jpg")
 
 
 def test_a_table_with_too_many_rows_or_bytes_is_refused(tmp_path: Path) -> None:

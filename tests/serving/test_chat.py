@@ -90,6 +90,6 @@ def test_problems_reach_the_client_as_its_own_errors(client: openai.OpenAI) -> N
         client.chat.completions.create(model="fake", messages=post("poison"))
     with pytest.raises(openai.APIError):
         list(client.chat.completions.create(model="fake", messages=post("poison"), stream=True))
-    two = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": picture()}}] * 2}]
+    many = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": picture()}}] * 9}]
     with pytest.raises(openai.BadRequestError):
-        client.chat.completions.create(model="fake", messages=two)
+        client.chat.completions.create(model="fake", messages=many)

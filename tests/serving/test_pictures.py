@@ -26,16 +26,27 @@ def pictures(limit: int, **options: Any) -> Pictures:
 
 async def test_pictures_beyond_the_memory_are_refused_before_they_are_opened() -> None:
     desk, raw = pictures(60_000), picture(size=(100, 100))
-    kept = [await desk.ready(POST, raw, label_only=True) for _ in range(2)]
+    kept = [await desk.ready(POST, [raw], label_only=True) for _ in range(2)]
     assert desk.held.used == 60_000
     with pytest.raises(Busy):
-        await desk.ready(POST, b"not even looked at", label_only=True)
-    assert isinstance(await desk.ready(POST, None, label_only=True), Post)
+        await desk.ready(POST, [b"not even looked at"], label_only=True)
+    assert isinstance(await desk.ready(POST, [], label_only=True), Post)
     del kept[0]
     gc.collect()
     assert desk.held.used == 30_000
     with pytest.raises(Unusable):
-        await desk.ready(POST, b"looked at", label_only=True)
+        await desk.ready(POST, [b"looked at"], label_only=True)
+
+
+async def test_a_post_of_many_pictures_stops_where_the_memory_ends() -> None:
+    desk, raw = pictures(60_000), picture(size=(100, 100))
+    with pytest.raises(Busy):
+        await desk.ready(POST, [raw] * 3, label_only=True)
+    gc.collect()
+    assert desk.held.used == 0
+    ready = await desk.ready(POST, [raw] * 2, label_only=True)
+    assert isinstance(ready, Post)
+    assert len(ready.pictures(ImageLimits())) == 2
 
 
 async def test_what_is_wrong_with_a_picture_says_nothing_about_our_insides() -> None:
@@ -43,14 +54,14 @@ async def test_what_is_wrong_with_a_picture_says_nothing_about_our_insides() -> 
         raise ValueError("a secret")
 
     with pytest.raises(Problem) as failed:
-        await pictures(10**9, prepare=broken).ready(POST, picture(), label_only=True)
+        await pictures(10**9, prepare=broken).ready(POST, [picture()], label_only=True)
     assert (failed.value.status, "secret" in failed.value.message) == (500, False)
 
 
 async def test_a_prepared_post_is_answered_like_any_other_and_its_picture_is_gone(student: Predictor) -> None:
     desk = pictures(10**9, prepare=student.prepare)
     raw = picture(size=(1000, 1000))
-    ready = await desk.ready(POST, raw, label_only=False)
+    ready = await desk.ready(POST, [raw], label_only=False)
     assert isinstance(ready, Prepared)
     gc.collect()
     assert desk.held.used == ready.nbytes < 3_000_000
@@ -63,7 +74,7 @@ async def test_a_prepared_post_is_answered_like_any_other_and_its_picture_is_gon
 
 async def test_a_prepared_post_is_rejected_for_the_same_reason(student: Predictor) -> None:
     with pytest.raises(Unusable) as refused:
-        await pictures(10**9, prepare=student.prepare).ready(Post(text=" "), picture(), label_only=True)
+        await pictures(10**9, prepare=student.prepare).ready(Post(text=" "), [picture()], label_only=True)
     assert refused.value.code == "empty_text"
 
 

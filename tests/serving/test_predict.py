@@ -44,11 +44,10 @@ def events(raw: bytes) -> list[tuple[str, Any]]:
     return found
 
 
-def form(fields: list[tuple[str, str]], image: bytes | None = None) -> tuple[bytes, dict[str, str]]:
+def form(fields: list[tuple[str, str]], *images: bytes | None) -> tuple[bytes, dict[str, str]]:
     parts = [f'--b\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n'.encode() for n, v in fields]
-    if image is not None:
-        head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="../../x.png"\r\n\r\n'
-        parts.append(head + image + b"\r\n")
+    head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="../../x.png"\r\n\r\n'
+    parts += [head + image + b"\r\n" for image in images if image is not None]
     return b"".join([*parts, b"--b--\r\n"]), {"Content-Type": "multipart/form-data; boundary=b"}
 
 
@@ -69,6 +68,16 @@ def test_label_only_leaves_the_chain_out_and_keeps_all_keys(service: Running) ->
     _, label = service.json("/v1/predict", {"text": "a post", "label_only": True})
     assert label.keys() == whole.keys()
     assert (label["label"], label["chain"], label["fields"]) == (whole["label"], None, {})
+
+
+def test_a_post_may_have_several_pictures_in_json_and_in_a_form(service: Running) -> None:
+    raw = [picture(size=(20, 30)), picture(size=(40, 10))]
+    body, headers = form([("text", "a post of two pictures")], *raw)
+    fake = service.service.predictor
+    for sent, options in (({"text": "a post of two pictures", "image": [*map(encoded, raw)]}, {}), (body, headers)):
+        assert service.ask("/v1/predict", sent, headers=options)[0] == 200
+        assert fake.sizes == [(20, 30), (40, 10)]
+    assert service.ask("/v1/predict", {"text": "a post", "image": [encoded(raw[0])] * 9})[0] == 400
 
 
 @pytest.mark.parametrize("image", [picture("JPEG"), picture("WEBP"), None])
@@ -185,7 +194,7 @@ def test_the_page_learns_what_it_needs(service: Running) -> None:
     _, found = service.json("/v1/info")
     assert found["task"]["name"] == "sentiment"
     assert set(found["task"]["labels"]) == set(LABELS)
-    assert found["task"]["needs"] == {"aspect": False, "choices": False, "context": False}
+    assert found["task"]["needs"] == {"aspect": False, "choices": False, "context": False, "caption": False}
     assert found["limits"]["items"] == 64
 
 

@@ -77,6 +77,8 @@ class QuestionScores(Settings):
     groups: dict[str, GroupScore]
     """NAT, SOC, LAN: natural, social, language science. TXT: with a hint. IMG: with a picture. NO: with neither. G1-6,
     G7-12: grades. AVG: all. A question with hint and picture is in TXT and in IMG, as published."""
+    shortened: int = 0
+    """Questions longer than the models read: the ends of rationale or hint were left out."""
     written: WrittenAnswers | None = None
     hallucination: Hallucination | None = None
     errors: Errors | None = None

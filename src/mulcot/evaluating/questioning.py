@@ -26,6 +26,7 @@ def score_questions(examples: Sequence[Example], answers: Answers) -> QuestionSc
     explained = any(isinstance(answer, Prediction) and answer.chain is not None for answer in answers)
     return QuestionScores(
         groups=_groups(examples, answers),
+        shortened=sum(isinstance(answer, Prediction) and answer.shortened for answer in answers),
         written=_written(examples, answers) if replies else None,
         hallucination=_hallucination(examples, answers),
         errors=_errors(examples, answers) if explained else None,

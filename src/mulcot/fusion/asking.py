@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from mulcot.features.store import FeatureStore
 from mulcot.fusion.batch import FusionBatch
@@ -11,6 +12,14 @@ from mulcot.fusion.model import FusionModel
 from mulcot.fusion.questions import EncodedQuestion, Question
 from mulcot.fusion.writing import Written
 from mulcot.inference.settings import Decoding
+
+
+class Scored(NamedTuple):
+    """What a model thinks of the choices of a question."""
+
+    logprobs: tuple[float, ...]
+    shortened: bool
+    """The question was longer than the model reads."""
 
 
 class Clerk:
@@ -28,24 +37,23 @@ class Clerk:
         for places in self._batches(encoded):
             batch = pack_known(self.model, [encoded[place] for place in places], self.features)
             out.update(zip(places, self.model.generate(batch, decoding), strict=True))
-        return [out[place] for place in range(len(questions))]
+        return [dataclasses.replace(out[place], shortened=one.cut) for place, one in enumerate(encoded)]
 
-    def spell(self, questions: Sequence[Question], decoding: Decoding) -> Iterator[tuple[int, int | None]]:
+    def spell(self, encoded: Sequence[EncodedQuestion], decoding: Decoding) -> Iterator[tuple[int, int | None]]:
         """`write`, token by token: (place of the question, token), None where a text ends by itself."""
-        encoded = [self.model.encode(question) for question in questions]
         for places in self._batches(encoded):
             batch = pack_known(self.model, [encoded[place] for place in places], self.features)
             for row, token in self.model.spell(batch, decoding):
                 yield places[row], token
 
-    def score(self, questions: Sequence[Question], choices: Sequence[Sequence[str]]) -> list[tuple[float, ...]]:
+    def score(self, questions: Sequence[Question], choices: Sequence[Sequence[str]]) -> list[Scored]:
         """The log-probability of every choice of every question."""
         encoded = [self.model.encode(question) for question in questions]
         out: dict[int, tuple[float, ...]] = {}
         for places in self._batches(encoded):
             batch = pack_known(self.model, [encoded[place] for place in places], self.features)
             out.update(zip(places, self.model.score(batch, [choices[place] for place in places]), strict=True))
-        return [out[place] for place in range(len(questions))]
+        return [Scored(out[place], one.cut) for place, one in enumerate(encoded)]
 
     def _batches(self, encoded: Sequence[EncodedQuestion]) -> Iterator[list[int]]:
         order = sorted(range(len(encoded)), key=lambda place: len(encoded[place].input_ids))

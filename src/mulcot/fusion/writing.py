@@ -29,6 +29,8 @@ class Written:
     """Without the end token."""
     complete: bool
     """False where it was cut off at `max_tokens`."""
+    shortened: bool = False
+    """The question was longer than the model reads."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,6 +257,7 @@ def _questions(name: str, found: SetScores) -> Values:
         "groups": list(dict.fromkeys(group for _, _, scores in models for group in scores.groups)),
         "errors": [(title, scores.errors) for title, scores in wrote if scores.errors],
         "hallucination": [(title, scores.hallucination) for title, scores in wrote if scores.hallucination],
+        "shortened": max((scores.shortened for _, scores in wrote), default=0),
         "written": [(title, scores.written) for title, _, scores in models if scores.written],
     }
 

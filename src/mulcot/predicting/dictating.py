@@ -19,13 +19,16 @@ class Rationale(NamedTuple):
     text: str
     complete: bool
     tokens: int = 0
+    shortened: bool = False
+    """The question was longer than the model reads."""
 
 
 class Dictation:
     """One rationale, piece by piece and without its heading."""
 
-    def __init__(self, model: FusionModel) -> None:
+    def __init__(self, model: FusionModel, *, shortened: bool = False) -> None:
         self._model = model
+        self._shortened = shortened
         self.ids: list[int] = []
         self.complete = False
         self._said = ""
@@ -45,7 +48,7 @@ class Dictation:
 
     def whole(self) -> Rationale:
         """All of it."""
-        return Rationale(read_rationale(self._model.text(self.ids)), self.complete, len(self.ids))
+        return Rationale(read_rationale(self._model.text(self.ids)), self.complete, len(self.ids), self._shortened)
 
     def _new(self, text: str) -> str:
         if not text.startswith(self._said):
@@ -58,8 +61,9 @@ def dictate(
     clerk: Clerk, questions: Mapping[int, Question], decoding: Decoding, spoken: Collection[int]
 ) -> Generator[Told, None, list[Rationale]]:
     """A piece for every token, empty for rows that are not `spoken`; returns the whole rationales, in order."""
-    rows, texts = list(questions), [Dictation(clerk.model) for _ in questions]
-    for place, token in clerk.spell(list(questions.values()), decoding):
+    encoded = [clerk.model.encode(question) for question in questions.values()]
+    rows, texts = list(questions), [Dictation(clerk.model, shortened=one.cut) for one in encoded]
+    for place, token in clerk.spell(encoded, decoding):
         if token is None:
             texts[place].complete = True
         elif rows[place] in spoken:

@@ -13,7 +13,7 @@ from mulcot.formats.asked import Asked
 from mulcot.formats.wording import Wording
 from mulcot.media import Gallery
 from mulcot.media.opening import DEFAULT_LIMITS
-from mulcot.predicting.posts import Post
+from mulcot.predicting.posts import Post, example_of
 from mulcot.predicting.seeing import Eyes, picture_key
 from mulcot.records import Example, ImageRef, Rejected
 from mulcot.tasks.saved import SavedTask
@@ -31,25 +31,23 @@ class Posed(NamedTuple):
 class Poser:
     """Poses questions to one model."""
 
-    def __init__(self, saved: SavedTask, wording: Wording, eyes: Eyes) -> None:
+    def __init__(self, saved: SavedTask, wording: Wording, eyes: Eyes, *, captions: bool | None = None) -> None:
         self.saved = saved
         self.wording = wording
         self.eyes = eyes
+        captions = wording.captions if captions is None else captions
+        self.reads = tuple(name for name in saved.task.reads if name != "caption" or captions)
+        """The texts that count; with `captions`, another model reads these."""
 
     def pose(self, item: Post | Example, gallery: Gallery | None, number: int) -> Posed | Rejected:
         """The item as a question, or why it cannot be asked."""
-        example = item if isinstance(item, Example) else self.saved.cleaning.apply(item.example())
-        source = f"item {number + 1}"
-        if isinstance(example, str):
-            reason, _, detail = example.partition(":")
-            return Rejected(source=source, reason=reason, detail=detail.strip())
-        problem = self.saved.task.problem(example)
-        if problem is not None:
-            return Rejected(source=source, reason=problem[0], detail=problem[1], id=example.id)
+        example = example_of(item, self.saved, self.reads, number)
+        if isinstance(example, Rejected):
+            return example
         try:
             example, pictures = self._pictures(item, example, gallery)
         except MediaError as error:
-            return Rejected(source=source, reason=error.reason, detail=error.message, id=example.id)
+            return Rejected(source=f"item {number + 1}", reason=error.reason, detail=error.message, id=example.id)
         return Posed(example, self.wording.asked(self.saved.task, example), pictures)
 
     def _pictures(
@@ -58,11 +56,9 @@ class Poser:
         if self.eyes.blind:
             return dataclasses.replace(example, images=()), {}
         if isinstance(item, Post):
-            picture = item.picture(DEFAULT_LIMITS)
-            if picture is None:
-                return example, {}
-            key = picture_key(picture)
-            return dataclasses.replace(example, images=(ImageRef(path="picture", sha256=key),)), {key: picture}
+            named_here = {picture_key(picture): picture for picture in item.pictures(DEFAULT_LIMITS)}
+            images = tuple(ImageRef(path="picture", sha256=key) for key in named_here)
+            return dataclasses.replace(example, images=images), named_here
         missing = [image for image in example.images if not self.eyes.knows(image.sha256)]
         if missing and self.eyes.imported:  # such features know one picture of each question
             kept = tuple(image for image in example.images if image not in missing)

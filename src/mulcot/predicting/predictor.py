@@ -29,7 +29,7 @@ from mulcot.media import Gallery
 from mulcot.media.opening import DEFAULT_LIMITS
 from mulcot.predicting.answers import generated_label, scored_label, with_chain
 from mulcot.predicting.places import find_model, load_temperature
-from mulcot.predicting.posts import Post, Prepared
+from mulcot.predicting.posts import Post, Prepared, example_of
 from mulcot.predicting.unfolding import Spelling, Told, unfold
 from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.rundir import file_hash
@@ -66,6 +66,7 @@ class Predictor:
         longest: int = LONGEST,
     ) -> None:
         self.model = model
+        self._saved = asked
         self.task = asked.task
         self.cleaning = asked.cleaning
         self.temperature = temperature
@@ -90,6 +91,11 @@ class Predictor:
         predictor = cls(model, saved, **options)
         predictor.folder = folder
         return predictor
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The texts of a post that it reads."""
+        return self.task.reads
 
     @property
     def portion(self) -> int:
@@ -192,14 +198,9 @@ class Predictor:
 
     def _ask(self, item: Post | Example, gallery: Gallery | None, want: Wanted, number: int) -> Prepared | Rejected:
         """The prompts and pictures of one item as tokens and patches."""
-        example = item if isinstance(item, Example) else self.cleaning.apply(item.example())
-        source = f"item {number + 1}"
-        if isinstance(example, str):
-            reason, _, detail = example.partition(":")
-            return Rejected(source=source, reason=reason, detail=detail.strip())
-        problem = self.task.problem(example)
-        if problem is not None:
-            return Rejected(source=source, reason=problem[0], detail=problem[1], id=example.id)
+        example, source = example_of(item, self._saved, self.reads, number), f"item {number + 1}"
+        if isinstance(example, Rejected):
+            return example
         try:
             pictures = _pictures(item, gallery)
         except MediaError as error:
@@ -250,8 +251,7 @@ class Predictor:
 
 def _pictures(item: Post | Example, gallery: Gallery | None) -> list[Image.Image]:
     if isinstance(item, Post):
-        picture = item.picture(DEFAULT_LIMITS)
-        return [] if picture is None else [picture]
+        return item.pictures(DEFAULT_LIMITS)
     if item.images and gallery is None:
         raise MediaError("missing_image", "the example has a picture, but no gallery was given to find it in")
     return [gallery.open(image) for image in item.images] if gallery is not None else []

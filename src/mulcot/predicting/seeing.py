@@ -39,7 +39,7 @@ class Seen(FeatureStore):
 
 
 class Eyes:
-    """A model's extractor, loaded when the first new picture comes."""
+    """A model's extractor, loaded when the first new picture comes. Models fused with the same features share one."""
 
     def __init__(self, model: FusionModel, known: FeatureStore | None = None) -> None:
         self.model = model
@@ -48,6 +48,8 @@ class Eyes:
         self.known = known
         """Features that are there already."""
         self._extractor: LoadedExtractor | None = None
+        self._last: Mapping[str, Array] = {}
+        """What was seen last: a second model is asked about the same pictures."""
 
     @property
     def blind(self) -> bool:
@@ -71,13 +73,16 @@ class Eyes:
         seen = Seen(
             Kind(vision.extractor or {"name": "imported"}, vision.extractor_hash, vision.width, "fp32"), self.known
         )
-        new = {key: picture for key, picture in pictures.items() if key not in seen}
+        needed = {key: picture for key, picture in pictures.items() if key not in seen}
+        seen.own = {key: self._last[key] for key in needed if key in self._last}
+        new = {key: picture for key, picture in needed.items() if key not in seen.own}
         if new:
             if self._extractor is None:
                 device = str(self.model.device)
                 self._extractor = load_extractor(vision.extractor, device, vision.extractor_hash)
             prepared = [self._extractor.prepare(picture) for picture in new.values()]
-            seen.own = dict(zip(new, self._extractor.extract(prepared), strict=True))
+            seen.own |= zip(new, self._extractor.extract(prepared), strict=True)
+        self._last = seen.own
         return seen
 
 

@@ -20,9 +20,10 @@ from mulcot.errors import MulcotError
 from mulcot.features.store import FeatureStore
 from mulcot.formats.strings import RATIONALE, answer_choices, read_rationale, read_reply
 from mulcot.formats.wording import Wording, load_wording
-from mulcot.fusion.asking import Clerk
+from mulcot.fusion.asking import Clerk, Scored
 from mulcot.fusion.model import FusionModel, load_fusion
 from mulcot.fusion.questions import Question
+from mulcot.fusion.writing import Written
 from mulcot.inference.settings import Decoding
 from mulcot.media import Gallery
 from mulcot.predicting.answers import softmax
@@ -72,11 +73,17 @@ class TwoStagePredictor:
         self.batch_size = batch_size
         self.folder: Path | None = None
         """Where the answering model lies, if it was loaded."""
-        self._eyes = {id(one.model): Eyes(one.model, features) for one in (answerer, explainer) if one is not None}
+        self._eyes = eyes = Eyes(answerer.model, features)
+        self._eyes_first = eyes
+        """Those of the model that explains: the same ones, unless its features are others."""
+        if explainer is not None and explainer.model.vision != answerer.model.vision:
+            self._eyes_first = Eyes(explainer.model, features)
         for one in (answerer, explainer):
             if one is not None:
                 one.model.network.eval()
-        self._poser = Poser(saved, answerer.wording, self._eyes[id(answerer.model)])
+        self.captions = any(one.wording.captions for one in (answerer, explainer) if one is not None)
+        """Whether captions are part of what is read."""
+        self._poser = Poser(saved, answerer.wording, eyes, captions=self.captions)
 
     @classmethod
     def load(cls, path: Path | str, device: str | None = None, **options: Any) -> Self:
@@ -98,6 +105,11 @@ class TwoStagePredictor:
         predictor = cls(answerer, explainer, load_task(folder), **options)
         predictor.folder = folder
         return predictor
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The texts of a post that it reads."""
+        return self._poser.reads
 
     @property
     def portion(self) -> int:
@@ -214,7 +226,7 @@ class TwoStagePredictor:
         model, wording = self.explainer
         questions = [wording.question(self.task, one.example) for one in posed]
         written = self._clerk(model, posed).write(questions, self.decoding)
-        return [Rationale(read_rationale(one.text), one.complete) for one in written]
+        return [Rationale(read_rationale(one.text), one.complete, shortened=one.shortened) for one in written]
 
     def _dictate(self, rows: Mapping[int, Posed], spoken: Collection[int]) -> Generator[Told, None, list[Rationale]]:
         """`_explain`, piece by piece."""
@@ -228,9 +240,10 @@ class TwoStagePredictor:
         questions = self._questions(posed, rationales)
         scores = self._clerk(model, posed).score(questions, [answer_choices(one.asked) for one in posed])
         rows = zip(posed, rationales, scores, strict=True)
-        return [_with_rationale(self._judged(one, logprobs), one, rationale) for one, rationale, logprobs in rows]
+        return [_with_rationale(self._judged(one, scored), one, rationale) for one, rationale, scored in rows]
 
-    def _judged(self, one: Posed, logprobs: Sequence[float]) -> Prediction:
+    def _judged(self, one: Posed, scored: Scored) -> Prediction:
+        logprobs = scored.logprobs
         shares = softmax(logprobs, self.temperature)
         if shares is None:
             return Prediction(id=one.example.id, problem="not_finite")
@@ -241,6 +254,7 @@ class TwoStagePredictor:
             label=labels[best],
             probabilities=dict(zip(labels, shares, strict=True)),
             logprobs=dict(zip(labels, logprobs, strict=True)),
+            shortened=scored.shortened,
         )
 
     def _generated(self, posed: Sequence[Posed], rationales: Sequence[Rationale | None]) -> list[Prediction]:
@@ -249,7 +263,7 @@ class TwoStagePredictor:
         questions = self._questions(posed, rationales)
         replies = self._clerk(model, posed).write(questions, Decoding(max_tokens=ANSWER_ROOM))
         rows = zip(posed, rationales, replies, strict=True)
-        return [_with_rationale(_read(one, reply.text, reply.text), one, rationale) for one, rationale, reply in rows]
+        return [_with_rationale(_read(one, reply.text, reply), one, rationale) for one, rationale, reply in rows]
 
     def _questions(self, posed: Sequence[Posed], rationales: Sequence[Rationale | None]) -> list[Question]:
         wording = self.answerer.wording
@@ -266,21 +280,23 @@ class TwoStagePredictor:
         for one, reply in zip(posed, self._clerk(model, posed).write(questions, self.decoding), strict=True):
             said = read_reply(reply.text, wording.format)  # type: ignore[arg-type]
             rationale = None if said.rationale is None else Rationale(said.rationale, reply.complete)
-            found.append(_with_rationale(_read(one, said.answer, reply.text), one, rationale))
+            found.append(_with_rationale(_read(one, said.answer, reply), one, rationale))
         return found
 
     def _clerk(self, model: FusionModel, posed: Sequence[Posed]) -> Clerk:
         pictures = {key: picture for one in posed for key, picture in one.pictures.items()}
-        return Clerk(model, self._eyes[id(model)].see(pictures), self.batch_size)
+        eyes = self._eyes if model is self.answerer.model else self._eyes_first
+        return Clerk(model, eyes.see(pictures), self.batch_size)
 
 
-def _read(one: Posed, answer: str, reply: str) -> Prediction:
+def _read(one: Posed, answer: str, reply: Written) -> Prediction:
     label = one.asked.read(answer)
     return Prediction(
         id=one.example.id,
         label=label,
-        reply=reply,
-        published_label=one.asked.read_published(reply),
+        reply=reply.text,
+        published_label=one.asked.read_published(reply.text),
+        shortened=reply.shortened,
         problem="" if label is not None else "no_prediction" if answer else "empty",
     )
 
@@ -298,6 +314,7 @@ def _with_rationale(prediction: Prediction, one: Posed, rationale: Rationale | N
         chain_label=named,
         chain_problem="" if named is not None else "no_prediction" if rationale.text else "empty",
         cut=not rationale.complete,
+        shortened=prediction.shortened or rationale.shortened,
         agrees=prediction.label == named if both else None,
     )
 

@@ -27,6 +27,7 @@ EXAMPLE: Json = {
     "chain_label": "negative",
     "chain_problem": "",
     "cut": False,
+    "shortened": False,
     "agrees": True,
     "problem": "",
     "timings": {"queue_ms": 0.4, "model_ms": 180.2, "total_ms": 180.6},
@@ -54,6 +55,8 @@ class Answer(BaseModel):
     """Why the chain ends with none."""
     cut: bool
     """The chain did not end by itself."""
+    shortened: bool
+    """What was read was longer than the model reads; the end of rationale or context was left out."""
     agrees: bool | None
     """Whether label and chain say the same."""
     problem: str
@@ -79,6 +82,7 @@ def answer_of(prediction: Prediction, model: str, timings: Mapping[str, float] |
         "chain_label": prediction.chain_label,
         "chain_problem": prediction.chain_problem,
         "cut": prediction.cut,
+        "shortened": prediction.shortened,
         "agrees": prediction.agrees,
         "problem": prediction.problem,
     }

@@ -88,11 +88,12 @@ def build(predictor: Asked, serving: Serving, log_line: Callable[[str], None] = 
 def _info(service: Service) -> Json:
     task, serving = service.predictor.task, service.serving
     limits = serving.limits
-    fields = [RATIONALE] if isinstance(service.predictor, TwoStagePredictor) else list(task.fields)
+    pair = service.predictor if isinstance(service.predictor, TwoStagePredictor) else None
+    fields = list(task.fields) if pair is None else [RATIONALE]
     return {
         "model": serving.name,
         "version": __version__,
-        "task": {**_task(task), "fields": fields},
+        "task": {**_task(task, captions=pair is not None and pair.captions), "fields": fields},
         "limits": {
             "body_bytes": limits.body,
             "image_bytes": limits.images.max_bytes,
@@ -106,12 +107,17 @@ def _info(service: Service) -> Json:
     }
 
 
-def _task(task: Task) -> Json:
+def _task(task: Task, *, captions: bool) -> Json:
     choices = task.name == "multiple_choice"
     return {
         "name": task.name,
         "labels": [] if choices else list(task.labels()),
-        "needs": {"aspect": task.name == "aspect_sentiment", "choices": choices, "context": choices},
+        "needs": {
+            "aspect": task.name == "aspect_sentiment",
+            "choices": choices,
+            "context": choices,
+            "caption": captions,
+        },
     }
 
 

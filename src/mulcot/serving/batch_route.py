@@ -216,12 +216,13 @@ class Desk:
     async def _asked(self, row: UploadRow) -> Prediction | Rejected:
         assert row.post is not None
         pictures, label_only = self._service.pictures, self._label_only
-        source = None if row.picture is None else partial(self._read, row.picture)
+        sources = [partial(self._read, picture) for picture in row.pictures]
         try:
             await self._patiently(self._pay)
             async with self._opening:
-                post = await self._patiently(partial(pictures.ready, row.post, source, label_only=label_only))
-            return await self._patiently(partial(submit, self._service, post, label_only=label_only))
+                post = row.post.only(self._service.predictor.reads)
+                ready = await self._patiently(partial(pictures.ready, post, sources, label_only=label_only))
+            return await self._patiently(partial(submit, self._service, ready, label_only=label_only))
         except Problem as problem:
             return Rejected(source="", reason=problem.code, detail=problem.message)
 

@@ -27,6 +27,7 @@ from mulcot.media import Store
 from mulcot.predicting.posts import Post
 from mulcot.records import Example, Rejected
 from mulcot.serving.archive import ArchiveLimits, UploadRefused
+from mulcot.serving.posts import MOST_PICTURES
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 PEEK = 2**16
@@ -51,9 +52,9 @@ class UploadRow:
     """From 1, in the order of the table."""
     id: str | None = None
     post: Post | None = None
-    """Without its picture, which is read when it is the row's turn."""
-    picture: str | None = None
-    """The name of its picture in the archive."""
+    """Without its pictures, which are read when it is the row's turn."""
+    pictures: tuple[str, ...] = ()
+    """The names of its pictures in the archive."""
     rejected: Rejected | None = None
 
 
@@ -110,7 +111,7 @@ def _row(number: int, raw: Raw | Rejected, mapper: Mapper, limits: UploadLimits)
     if isinstance(raw, Rejected):
         return UploadRow(number=number, id=raw.id, rejected=raw)
     if not _plain_picture(raw.values.get("image")):
-        return _rejected(number, raw.source, "bad_value", "'image' must be the name of one picture in the zip")
+        return _rejected(number, raw.source, "bad_value", "'image' must be the name of a picture in the zip")
     made = mapper.row(_without_split(raw), "test")
     if not isinstance(made, Row):
         return UploadRow(number=number, id=made.id, rejected=made)
@@ -119,8 +120,9 @@ def _row(number: int, raw: Raw | Rejected, mapper: Mapper, limits: UploadLimits)
     if size > limits.max_row_characters:
         detail = f"{size:,} characters of text, allowed {limits.max_row_characters:,}"
         return _rejected(number, raw.source, "too_long", detail, example.id)
-    if len(example.images) > 1:
-        return _rejected(number, raw.source, "several_images", "a row can have one picture", example.id)
+    if len(example.images) > MOST_PICTURES:
+        detail = f"{len(example.images)} pictures, allowed {MOST_PICTURES}"
+        return _rejected(number, raw.source, "too_many_images", detail, example.id)
     post = Post(
         text=example.text,
         aspect=example.aspect,
@@ -129,8 +131,8 @@ def _row(number: int, raw: Raw | Rejected, mapper: Mapper, limits: UploadLimits)
         caption=example.caption,
         id=example.id,
     )
-    picture = example.images[0].path if example.images else None
-    return UploadRow(number=number, id=example.id or None, post=post, picture=picture)
+    pictures = tuple(image.path for image in example.images)
+    return UploadRow(number=number, id=example.id or None, post=post, pictures=pictures)
 
 
 def _rejected(number: int, source: str, reason: str, detail: str, name: str = "") -> UploadRow:
@@ -140,7 +142,7 @@ def _rejected(number: int, source: str, reason: str, detail: str, name: str = ""
 
 def _plain_picture(value: Any) -> bool:
     """Whether a cell names pictures; a picture written into the table itself would be passed over unseen."""
-    return not isinstance(value, dict)
+    return not any(isinstance(one, dict) for one in (value if isinstance(value, list) else [value]))
 
 
 def _without_split(raw: Raw) -> Raw:

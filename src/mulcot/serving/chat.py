@@ -22,7 +22,7 @@ from mulcot.records import Json, Prediction, Rejected
 from mulcot.serving.answers import answer_of, dumps, json_response
 from mulcot.serving.jobs import Conversation, Kind, Question, Reply, Told, Turn
 from mulcot.serving.pictures import Pictures
-from mulcot.serving.posts import PostBody, Text, read_json
+from mulcot.serving.posts import MOST_PICTURES, PostBody, Text, read_json
 from mulcot.serving.problems import Invalid, Problem, Unusable
 from mulcot.serving.service import Service, service_of, unless_left
 
@@ -94,6 +94,7 @@ class Options(BaseModel):
     aspect: Text | None = None
     choices: list[Text] = Field(default=[], max_length=26)
     context: Text | None = None
+    caption: Text | None = None
 
 
 class StreamOptions(Loose):
@@ -179,12 +180,12 @@ async def _question(service: Service, body: ChatBody) -> tuple[Question, Kind]:
     if message is None:
         raise Invalid("messages: there is none of the user")
     urls = [part.image_url.url for part in message.parts if part.image_url is not None]
-    if len(urls) > 1:
-        raise Invalid("messages: a post has one picture")
+    if len(urls) > MOST_PICTURES:
+        raise Invalid(f"messages: a post has at most {MOST_PICTURES} pictures")
     options = body.mulcot.model_dump(exclude={"raw"})
     text = "\n".join(part.text for part in message.parts if part.type == "text")
     post = PostBody.model_construct(text=text, **options).post()
-    return await service.pictures.ready(post, urls[0] if urls else None, label_only=False), Kind()
+    return await service.pictures.ready(post, urls, label_only=False), Kind()
 
 
 async def _conversation(service: Service, body: ChatBody) -> tuple[Conversation, Kind]:

@@ -12,7 +12,7 @@ import base64
 import binascii
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -63,11 +63,12 @@ class Pictures:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="mulcot-picture")
         self._desks = asyncio.Semaphore(THREADS)
 
-    async def ready(self, post: Post, source: Source | None, *, label_only: bool) -> Post | Prepared:
-        """The post with its picture; raises `Unusable` where it cannot be asked about."""
-        if not source:
+    async def ready(self, post: Post, sources: Sequence[Source], *, label_only: bool) -> Post | Prepared:
+        """The post with its pictures; raises `Unusable` where it cannot be asked about."""
+        if not sources:
             return post
-        found = await self._beside(self._post, post, await self._here(source), label_only)
+        here = [await self._here(source) for source in sources]
+        found = await self._beside(self._post, post, here, label_only)
         if isinstance(found, Rejected):
             raise Unusable.of(found)
         return found
@@ -87,25 +88,31 @@ class Pictures:
 
     async def _beside(self, work: Callable[..., T], *args: object) -> T:
         async with self._desks:
-            if self.held.used >= self.held.limit:
-                raise Busy(message="too many pictures are waiting")
+            self._check_room()
             try:
                 return await asyncio.get_running_loop().run_in_executor(self._pool, work, *args)
             except MediaError as error:
                 raise Unusable(error.message, code=error.reason) from None
+            except Problem:
+                raise
             except Exception as error:
                 log.error("a request failed: %s at %s", type(error).__name__, places(error))
                 raise Problem from None
 
+    def _check_room(self) -> None:
+        if self.held.used >= self.held.limit:
+            raise Busy(message="too many pictures are waiting")
+
     def _open(self, source: Source) -> Image.Image:
+        self._check_room()
         if callable(source):
             source = source()
         picture = open_image(_decoded(source) if isinstance(source, str) else source, self.limits)
         self.held.add(picture)
         return picture
 
-    def _post(self, post: Post, source: Source, label_only: bool) -> Post | Prepared | Rejected:
-        post = dataclasses.replace(post, image=self._open(source))
+    def _post(self, post: Post, sources: Sequence[Source], label_only: bool) -> Post | Prepared | Rejected:
+        post = dataclasses.replace(post, image=[self._open(source) for source in sources])
         if self._prepare is None:
             return post
         found = self._prepare(post, label_only=label_only)

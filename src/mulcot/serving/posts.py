@@ -17,6 +17,8 @@ LONGEST = 100_000
 FIELD_BYTES = 1_000_000
 M = TypeVar("M", bound=BaseModel)
 Text = Annotated[str, Field(max_length=LONGEST)]
+MOST_PICTURES = 8
+Pictures = Annotated[list[str], Field(max_length=MOST_PICTURES)]
 
 
 class PostBody(BaseModel):
@@ -26,20 +28,28 @@ class PostBody(BaseModel):
 
     text: Text
     """The post; for multiple choice, the question."""
-    image: str | None = None
-    """Its picture: base64, a data URL, or a URL of an allowed host."""
+    image: str | Pictures | None = None
+    """Its picture, or a list of several: base64, data URLs, or URLs of an allowed host."""
     aspect: Text | None = None
     """What the sentiment is about."""
     choices: list[Text] = Field(default=[], max_length=26)
     """The choices of a question."""
     context: Text | None = None
     """The hint of a question."""
+    caption: Text | None = None
+    """What the picture shows, for models that read captions."""
     id: str = Field(default="", pattern=r"^[!-~]{0,100}$")
     """Comes back with the answer."""
 
     def post(self) -> Post:
         """As the model is asked, without its picture."""
-        return Post(text=self.text, aspect=self.aspect, choices=tuple(self.choices), context=self.context, id=self.id)
+        return Post(**self.model_dump(exclude={"image", "choices"}), choices=tuple(self.choices))
+
+    @property
+    def pictures(self) -> list[str]:
+        """Where its pictures are."""
+        given = [self.image] if isinstance(self.image, str) else self.image or []
+        return [one for one in given if one]
 
 
 class PredictBody(BaseModel):
@@ -48,10 +58,11 @@ class PredictBody(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     text: Text | None = None
-    image: str | None = None
+    image: str | Pictures | None = None
     aspect: Text | None = None
     choices: list[Text] = Field(default=[], max_length=26)
     context: Text | None = None
+    caption: Text | None = None
     id: str = Field(default="", pattern=r"^[!-~]{0,100}$")
     label_only: bool = False
     """No chain: much faster."""
@@ -62,7 +73,8 @@ class PredictBody(BaseModel):
     def _one_or_several(self) -> PredictBody:
         if (self.text is None) == (self.items is None):
             raise ValueError("give either `text` or `items`")
-        if self.items is not None and any((self.image, self.aspect, self.choices, self.context, self.id)):
+        single = (self.image, self.aspect, self.choices, self.context, self.caption, self.id)
+        if self.items is not None and any(single):
             raise ValueError("with `items`, everything but `label_only` belongs into the items")
         return self
 
@@ -84,11 +96,11 @@ def read_json(kind: type[M], raw: bytes) -> M:
         raise Invalid(f"{place or 'the body'}: {printable(first['msg'])[:200]}") from None
 
 
-async def read_form(request: Request) -> tuple[PredictBody, bytes | None]:
-    """A form with the same fields, the picture as a file."""
-    async with request.form(max_files=1, max_fields=40, max_part_size=FIELD_BYTES) as form:
-        upload = form.get("image")
-        picture = await upload.read() if isinstance(upload, UploadFile) else None
+async def read_form(request: Request) -> tuple[PredictBody, list[bytes]]:
+    """A form with the same fields, each picture as a file."""
+    async with request.form(max_files=MOST_PICTURES, max_fields=40, max_part_size=FIELD_BYTES) as form:
+        uploads = [value for value in form.getlist("image") if isinstance(value, UploadFile)]
+        pictures = [raw for raw in [await upload.read() for upload in uploads] if raw]
         fields: dict[str, Any] = {}
         for name, value in form.multi_items():
             if isinstance(value, UploadFile):
@@ -101,7 +113,7 @@ async def read_form(request: Request) -> tuple[PredictBody, bytes | None]:
             else:
                 fields[name] = value
     try:
-        return PredictBody.model_validate(fields), picture
+        return PredictBody.model_validate(fields), pictures
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = printable(".".join(str(part)[:50] for part in first["loc"][:6]))

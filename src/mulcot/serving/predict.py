@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -36,10 +36,11 @@ BODY: Json = {
                     "required": ["text"],
                     "properties": {
                         "text": {"type": "string"},
-                        "image": {"type": "string", "format": "binary"},
+                        "image": {"type": "array", "items": {"type": "string", "format": "binary"}},
                         "aspect": {"type": "string"},
                         "choices": {"type": "array", "items": {"type": "string"}},
                         "context": {"type": "string"},
+                        "caption": {"type": "string"},
                         "label_only": {"type": "boolean", "default": False},
                     },
                 }
@@ -65,11 +66,11 @@ router = APIRouter(prefix="/v1", tags=["mulcot"])
 async def predict(request: Request) -> Response:
     """The label of a post with its probabilities, and the chain that explains it."""
     service = service_of(request)
-    body, upload = await _read(request)
+    body, uploads = await _read(request)
     kind = Kind(label_only=body.label_only)
     if body.items is not None:
         return json_response({"items": await unless_left(request, _several(request, body.items, kind))})
-    post = await _ready(service, body.posts()[0], upload, label_only=body.label_only)
+    post = await _ready(service, body.posts()[0], uploads, label_only=body.label_only)
     ((told, job),) = await unless_left(request, service.ask([post], kind))
     if isinstance(told.news, Rejected):
         raise Unusable.of(told.news)
@@ -88,24 +89,24 @@ async def predict_stream(request: Request) -> Response:
     Two models of which the second answers with the first one's rationale in view tell the `chain` first.
     """
     service = service_of(request)
-    body, upload = await _read(request)
+    body, uploads = await _read(request)
     if body.items is not None:
         raise Invalid("a stream is about one post; for several use /v1/predict")
-    post = await _ready(service, body.posts()[0], upload, label_only=body.label_only)
+    post = await _ready(service, body.posts()[0], uploads, label_only=body.label_only)
     events = _events(service, post, Kind(label_only=body.label_only))
     # Until something is known, a problem can still become the status of the reply.
     first = await unless_left(request, anext(events))
     return StreamingResponse(_rest(first, events), media_type="text/event-stream")
 
 
-async def _read(request: Request) -> tuple[PredictBody, bytes | None]:
+async def _read(request: Request) -> tuple[PredictBody, list[bytes]]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         return await read_form(request)
     # A foreign page could send any other type without asking first.
     if kind != "application/json":
         raise Invalid("send application/json or multipart/form-data", code="content_type")
-    return read_json(PredictBody, await request.body()), None
+    return read_json(PredictBody, await request.body()), []
 
 
 async def _several(request: Request, bodies: list[PostBody], kind: Kind) -> list[Json]:
@@ -133,13 +134,13 @@ async def _several(request: Request, bodies: list[PostBody], kind: Kind) -> list
 async def _usable(service: Service, body: PostBody, kind: Kind) -> Question | Unusable:
     """One at a time, so that others have their turn between them."""
     try:
-        return await _ready(service, body, None, label_only=kind.label_only)
+        return await _ready(service, body, [], label_only=kind.label_only)
     except Unusable as problem:
         return problem
 
 
-async def _ready(service: Service, body: PostBody, upload: bytes | None, *, label_only: bool) -> Question:
-    return await service.pictures.ready(body.post(), body.image if upload is None else upload, label_only=label_only)
+async def _ready(service: Service, body: PostBody, uploads: Sequence[bytes], *, label_only: bool) -> Question:
+    return await service.pictures.ready(body.post(), uploads or body.pictures, label_only=label_only)
 
 
 async def _events(service: Service, post: Question, kind: Kind) -> AsyncGenerator[bytes]:

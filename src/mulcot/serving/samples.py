@@ -10,7 +10,7 @@ from typing import Any
 from mulcot.errors import MulcotError
 from mulcot.media import encode_jpeg, open_image
 from mulcot.records import Json
-from mulcot.tasks.base import Task
+from mulcot.tasks.base import READABLE, Task
 from mulcot.world.boards import paint_board
 from mulcot.world.picture import paint, png
 from mulcot.world.posts import make_post
@@ -19,7 +19,7 @@ from mulcot.world.science import make_question
 COUNT = 4
 SIZE = 252
 LARGEST = (512, 512)
-KEYS = ("text", "aspect", "context", "choices")
+KEYS = READABLE
 
 
 def samples(predictor: Any, path: Path | None) -> list[Json]:

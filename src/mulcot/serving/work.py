@@ -26,6 +26,11 @@ class Asked(Protocol):
     task: Task
     decoding: Decoding
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The texts of a post that it reads."""
+        ...
+
     def predict(self, items: Sequence[Any], *, label_only: bool = False) -> list[Prediction | Rejected]:
         """One answer or rejection per item."""
         ...

@@ -1,9 +1,9 @@
-"""Stage `rationale`: a fused T5 learns to explain, and then explains every example, for the answer stage to read.
+"""Stage `rationale`: a fused T5 learns to explain, and then explains what the answer stage reads.
 
 model/            the best state by Rouge-L on dev
 folds/<n>/        with `folds`, models that have not seen a part of the training data
 taught.jsonl      the rationales it learned from, and who wrote them
-explained.jsonl   the rationales it wrote, for every split
+explained.jsonl   the rationales it wrote about train and dev; those of other splits are written when they are evaluated
 metrics.jsonl     losses and looks at dev
 """
 
@@ -25,7 +25,7 @@ from mulcot.formats.strings import RationaleFormat, Reason, read_rationale
 from mulcot.formats.wording import Wording
 from mulcot.fusion.settings import T5Fusion
 from mulcot.inference.settings import Decoding
-from mulcot.records import SPLITS, Example, Json, read_lines
+from mulcot.records import Example, Json, read_lines
 from mulcot.rundir import write_text
 from mulcot.settings import volatile
 from mulcot.stages.base import Job, Stage
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from mulcot.training.machine import Machine
 
 EXPLAINED = "explained.jsonl"
+READ = ("train", "dev")
 TAUGHT = "taught.jsonl"
 
 
@@ -167,10 +168,9 @@ class RationaleStage(Stage):
     def _explain(
         self, job: Job, features: FeatureStore | None, examples: Sequence[Example], folds: Sequence[Sequence[Example]]
     ) -> None:
-        """Writes explained.jsonl: every example by the model, then the training examples by those of their folds."""
+        """Writes explained.jsonl: train and dev by the model, then the training examples by those of their folds."""
         parts: list[list[str]] = []
-        splits = dict.fromkeys((*SPLITS, *(example.split for example in examples)))
-        by_split = [[example for example in examples if example.split == split] for split in splits]
+        by_split = [[example for example in examples if example.split == split] for split in READ]
         parts += self._write(job, features, job.folder / MODEL, "model", [part for part in by_split if part])
         for number, fold in enumerate(folds):
             folder = job.folder / "folds" / str(number) / MODEL

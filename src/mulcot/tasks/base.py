@@ -16,6 +16,9 @@ from mulcot.records import Example, Record
 from mulcot.registry import Registry
 from mulcot.settings import Settings
 
+READABLE = ("text", "aspect", "context", "choices", "caption")
+"""The texts of an example."""
+
 
 class Purpose(StrEnum):
     """What is asked of whom."""
@@ -68,6 +71,11 @@ class Task(Settings):
 
     templates: str | None = None
     """A YAML file with your own prompt texts; see docs/tasks.md. Its content is hashed into the run."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Which texts of an example its prompts can show."""
+        return READABLE
 
     @property
     @abstractmethod

@@ -15,7 +15,7 @@ from mulcot.errors import RecipeError
 from mulcot.records import Example
 from mulcot.settings import fingerprint
 from mulcot.tasks.answers import Answer
-from mulcot.tasks.base import Prompt, Purpose, Reading, Task
+from mulcot.tasks.base import READABLE, Prompt, Purpose, Reading, Task
 from mulcot.tasks.chain import answer_part, first_paragraph, plain, read_fields, write_fields
 from mulcot.tasks.inserted import insertable
 from mulcot.tasks.templates import Placeholders, Templates, fill, load_templates
@@ -67,6 +67,11 @@ class ChainTask(Task):
         """Reads the texts now, so that a file edited while a run lasts changes nothing."""
         _ = self.texts
         return self
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What its templates may show."""
+        return tuple(name for name in READABLE if name in self.placeholders.example)
 
     @property
     def fields(self) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ class AnswerJudge:
     def _scored(self, mine: Sequence[Examined]) -> list[tuple[bool, float]]:
         scores = self.clerk.score([one.question for one in mine], [answer_choices(one.asked) for one in mine])
         out = []
-        for one, logprobs in zip(mine, scores, strict=True):
+        for one, (logprobs, _) in zip(mine, scores, strict=True):
             right = one.asked.labels.index(one.label)
             share = math.exp(logprobs[right]) / (sum(map(math.exp, logprobs)) or 1.0)
             out.append((max(range(len(logprobs)), key=lambda place, row=logprobs: row[place]) == right, share))  # type: ignore[misc]

@@ -36,7 +36,7 @@ export class Answer {
     this.chain = el("dl", { class: "chain" });
     this.note = el("div", { class: "note" });
     this.foot = el("div", { class: "foot" });
-    const about = [question.aspect && `towards ${question.aspect}`, question.context].filter(Boolean);
+    const about = [question.aspect && `towards ${question.aspect}`, question.context, question.caption].filter(Boolean);
     const head = el("div", { class: "head" },
       picture ? el("img", { src: picture, alt: "The picture of this post" }) : null,
       el("div", { class: "words" }, this.post, ...about.map((line) => el("p", { class: "chip plain" }, line))));

@@ -24,7 +24,7 @@ export class Batch {
     get("batch-more").addEventListener("click", () => this.draw((this.shown += STEP)));
     get("save-csv").addEventListener("click", () => download("answers.csv", "text/csv", asCsv(this.answers, this.labels(), task.fields)));
     get("save-jsonl").addEventListener("click", () => download("answers.jsonl", "application/x-ndjson", asJsonl(this.answers)));
-    const extra = ["aspect", "choices", "context"].filter((name) => task.needs[name]);
+    const extra = ["aspect", "choices", "context", "caption"].filter((name) => task.needs[name]);
     get("batch-columns").textContent = extra.length ? `, ${extra.join(", ")}` : "";
   }
 

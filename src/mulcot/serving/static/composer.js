@@ -18,7 +18,7 @@ export class Composer {
 
   /** Shows the fields of this task. */
   fit(task, limits) {
-    for (const name of ["aspect", "choices", "context"]) get(`${name}-field`).hidden = !task.needs[name];
+    for (const name of ["aspect", "choices", "context", "caption"]) get(`${name}-field`).hidden = !task.needs[name];
     get("aspect").required = task.needs.aspect;
     get("choices").required = task.needs.choices;
     if (task.needs.choices) {
@@ -42,6 +42,7 @@ export class Composer {
       aspect: value("aspect") || undefined,
       choices: value("choices") ? value("choices").split("\n").map((line) => line.trim()).filter(Boolean) : undefined,
       context: value("context") || undefined,
+      caption: value("caption") || undefined,
       label_only: get("label-only").checked,
     };
   }
@@ -52,6 +53,7 @@ export class Composer {
     get("aspect").value = example.aspect || "";
     get("choices").value = (example.choices || []).join("\n");
     get("context").value = example.context || "";
+    get("caption").value = example.caption || "";
     if (example.image) this.picture.show(fileOf(example.image, "example.jpg"));
     else this.picture.clear();
   }

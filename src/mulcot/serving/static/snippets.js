@@ -5,7 +5,7 @@ import { token } from "./api.js";
 const address = () => new URL("v1/predict", document.baseURI).href;
 const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const parts = (question) => Object.fromEntries(
-  ["text", "aspect", "choices", "context", "label_only"].filter((key) => question[key]?.length || question[key] === true).map((key) => [key, question[key]]));
+  ["text", "aspect", "choices", "context", "caption", "label_only"].filter((key) => question[key]?.length || question[key] === true).map((key) => [key, question[key]]));
 
 /** For a shell: a form, so that the picture stays a file of its own. */
 export function asCurl(question) {
