@@ -1,6 +1,7 @@
 """Writes the generated parts of the docs: `make docs`. With `--check`, fails where a page has gone stale.
 
 A page holds `<!-- generated: NAME -->` ... `<!-- end generated -->`; what stands between is made by GENERATORS[NAME].
+FILES are generated as a whole.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, get_args
 
 from pydantic_core import PydanticUndefined
 
+from mulcot.evaluating.scores import Scores
 from mulcot.families import FAMILIES
 from mulcot.recipe import Recipe
 from mulcot.settings import Settings
@@ -226,6 +228,14 @@ def render(text: str) -> str:
     return BLOCK.sub(replace, text)
 
 
+def scores_schema() -> str:
+    """The schema of `scores.json`."""
+    return json.dumps(Scores.model_json_schema(), indent=2) + "\n"
+
+
+FILES: dict[str, Callable[[], str]] = {"docs/scores.schema.json": scores_schema}
+
+
 def main() -> int:
     """Writes or checks every page."""
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -237,6 +247,11 @@ def main() -> int:
             stale.append(page)
             if "--check" not in sys.argv:
                 page.write_text(fresh, "utf-8")
+    for name, generate in FILES.items():
+        if (fresh := generate()) != (ROOT / name).read_text("utf-8"):
+            stale.append(ROOT / name)
+            if "--check" not in sys.argv:
+                (ROOT / name).write_text(fresh, "utf-8")
     names = ", ".join(page.relative_to(ROOT).as_posix() for page in stale) or "none"
     done = "stale" if "--check" in sys.argv else "rewritten"
     sys.stdout.write(f"{blocks} generated blocks in {len(pages)} pages; {done}: {names}\n")

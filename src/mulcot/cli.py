@@ -113,13 +113,15 @@ def _show_results(folder: Path, stages: set[str]) -> None:
 
     run = read_run(folder)
     if "evaluate" in stages and run.scores is not None:
-        print(f"\n{'set':<10} {'model':<28} {'accuracy (95 %)':>24} {'macro F1':>9}")
+        f1 = "macro_f1" in run.words.measures
+        print(f"\n{'set':<10} {'model':<28} {'accuracy (95 %)':>24}{'  macro F1' if f1 else ''}")
         for name, found in run.scores.sets.items():
             for row in rows(found):
                 accuracy = row.values["accuracy"]
                 interval = f" ({accuracy.low:.1%} to {accuracy.high:.1%})" if accuracy.low is not None else ""
                 shown = f"{accuracy.value:.1%}{interval}"
-                print(f"{name:<10} {row.title:<28} {shown:>24} {row.values['macro_f1'].value:>9.1%}")
+                beside = f" {row.values['macro_f1'].value:>9.1%}" if f1 else ""
+                print(f"{name:<10} {row.title:<28} {shown:>24}{beside}")
         print()
     page = run.file("report", "report.html") if "report" in stages else None
     if page is not None:

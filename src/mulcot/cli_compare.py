@@ -45,8 +45,11 @@ def _lines(found: Compared) -> list[str]:
     lines: list[str] = []
     for table in found.tables:
         counts = "  ".join(f"{'-' if n is None else n}" for n in table.examples)
-        lines += ["", f"set {table.name}: accuracy and macro F1, per cent [95 % interval]; examples {counts}"]
-        lines += _grid([["", *names], *([line.title, *map(_cell, line.cells)] for line in table.lines)])
+        f1 = "macro_f1" in found.measures
+        measures = "accuracy and macro F1" if f1 else "accuracy"
+        lines += ["", f"set {table.name}: {measures}, per cent [95 % interval]; examples {counts}"]
+        cells = ([line.title, *(_cell(row, f1=f1) for row in line.cells)] for line in table.lines)
+        lines += _grid([["", *names], *cells])
     if found.pairs:
         lines += ["", "paired on shared examples: accuracy, first minus second, in points"]
         head = ["set", "model", "first", "second", "examples", "difference", "McNemar p", ""]
@@ -70,8 +73,8 @@ def _lines(found: Compared) -> list[str]:
     return lines[1:] if not lines[0] else lines
 
 
-def _cell(row: Row | None) -> str:
-    """`71.2 [65.0, 77.1]  68.9`: accuracy with its interval, macro F1."""
+def _cell(row: Row | None, *, f1: bool) -> str:
+    """`71.2 [65.0, 77.1]  68.9`: accuracy with its interval, macro F1 where it means something."""
     if row is None:
         return "-"
     accuracy = row.values["accuracy"]
@@ -80,7 +83,8 @@ def _cell(row: Row | None) -> str:
         if accuracy.low is None or accuracy.high is None
         else f" [{100 * accuracy.low:.1f}, {100 * accuracy.high:.1f}]"
     )
-    return f"{100 * accuracy.value:.1f}{ends}  {100 * row.values['macro_f1'].value:.1f}"
+    share = f"{100 * accuracy.value:.1f}{ends}"
+    return f"{share}  {100 * row.values['macro_f1'].value:.1f}" if f1 else share
 
 
 def _grid(rows: list[list[str]]) -> list[str]:

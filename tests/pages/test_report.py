@@ -55,6 +55,22 @@ def test_a_whole_run_has_every_section_it_has_numbers_for(tmp_path: Path) -> Non
     assert "mulcot run recipe.yaml" in html
 
 
+def test_questions_have_answers_and_rationales_and_no_means_over_letters(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "r", recipe={"method": "multimodal-cot"})
+    assert "macro F1" in page(folder)
+    path = folder / "6-evaluate/scores.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"task": "multiple_choice"}))
+    html = page(folder)
+    assert not re.search(r"macro F1|weighted F1|names the right label|>no label<|of the same label", html)
+    for words in (
+        "is right on",
+        "answer and rationale agree",
+        "Quality of the rationales",
+        "another question's reference",
+    ):
+        assert words in html.replace("&#39;", "'"), words
+
+
 @pytest.mark.parametrize(
     "stages", [(), ("dataset",), ("dataset", "teacher"), ("dataset", "teacher", "assistant"), ("evaluate",)]
 )

@@ -120,7 +120,11 @@ def answer(edit: Change) -> Change:
     ("edit", "title", "line"),
     [
         (answer(lambda s: s["calibration"][0].update(ece=0.2, confidence=0.99)), "Over-confident", "answer: {training"),
-        (answer(lambda s: s["agreement"].update(share=0.8, differ=12)), "Label and chain disagree", "rationales: gold"),
+        (
+            answer(lambda s: s["agreement"].update(share=0.8, differ=12)),
+            "Label and rationale disagree",
+            "rationales: gold",
+        ),
         (lambda d: d["sets"]["test"]["comparisons"][0].update(mcnemar_p=0.5), ABOVE, "answer: {training"),
     ],
 )

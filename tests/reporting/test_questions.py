@@ -17,7 +17,7 @@ from mulcot.reporting.run import read_run
 def test_rationales_are_looked_at_by_rouge(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     lines = [
-        {"step": 1, "epoch": 0.5, "loss": 2.0, "text": 2.0},
+        {"step": 1, "epoch": 0.5, "loss": 2.0, "text": 2.0000001},
         {"step": 2, "evaluation": {"rouge_l": 0.25, "tie": 0.3, "examples": 4}},
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))

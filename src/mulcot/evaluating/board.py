@@ -20,11 +20,11 @@ class Board:
         self.answers: dict[str, Answers] = {}
         self.models: dict[str, ModelScores] = {}
 
-    def add(self, name: str, how: str, answers: Answers, temperature: float | None = None) -> None:
-        """Scores one model."""
+    def add(self, name: str, how: str, answers: Answers, temperature: float | None = None, *, own: bool = True) -> None:
+        """Scores one model; without `own`, its chains were given to it and are not its work."""
         self.answers[name] = answers
         self.models[name] = self.marker.mark(
-            how, self.data, answers, temperature=temperature, references=self.references
+            how, self.data, answers, temperature=temperature, references=self.references, own=own
         )
 
     def add_faithfulness(self, name: str, found: Faithfulness) -> None:

@@ -16,16 +16,19 @@ from mulcot.world.truth import Truth
 
 Answers = Sequence[Prediction | Rejected]
 SUBJECTS = {"natural science": "NAT", "social science": "SOC", "language science": "LAN"}
+AVERAGE = "AVG"
 GUESSES = 5
 """Letters among which the published code draws."""
 
 
-def score_questions(examples: Sequence[Example], answers: Answers) -> QuestionScores:
-    """Everything that one model's answers allow."""
+def score_questions(
+    examples: Sequence[Example], answers: Answers, whole: tuple[float, float] | None = None
+) -> QuestionScores:
+    """Everything that one model's answers allow; `whole` is the interval of its accuracy, where that is known."""
     replies = [answer for answer in answers if isinstance(answer, Prediction) and answer.reply is not None]
     explained = any(isinstance(answer, Prediction) and answer.chain is not None for answer in answers)
     return QuestionScores(
-        groups=_groups(examples, answers),
+        groups=_groups(examples, answers, whole),
         shortened=sum(isinstance(answer, Prediction) and answer.shortened for answer in answers),
         written=_written(examples, answers) if replies else None,
         hallucination=_hallucination(examples, answers),
@@ -59,16 +62,19 @@ def groups_of(example: Example) -> tuple[str, ...]:
     grade = re.fullmatch(r"grade(\d{1,2})", str(example.meta.get("grade", "")))
     if grade is not None:
         found.append("G1-6" if int(grade[1]) <= 6 else "G7-12")
-    return (*found, "AVG")
+    return (*found, AVERAGE)
 
 
-def _groups(examples: Sequence[Example], answers: Answers) -> dict[str, GroupScore]:
+def _groups(examples: Sequence[Example], answers: Answers, whole: tuple[float, float] | None) -> dict[str, GroupScore]:
     columns: dict[str, list[float]] = {}
     for example, answer in zip(examples, answers, strict=True):
         for name in groups_of(example):
             columns.setdefault(name, []).append(float(_right(example, answer)))
-    order = ("NAT", "SOC", "LAN", "TXT", "IMG", "NO", "G1-6", "G7-12", "AVG")
-    return {name: _group(columns[name]) for name in order if name in columns}
+    order = ("NAT", "SOC", "LAN", "TXT", "IMG", "NO", "G1-6", "G7-12", AVERAGE)
+    found = {name: _group(columns[name]) for name in order if name in columns}
+    if whole is not None:
+        found[AVERAGE] = found[AVERAGE].model_copy(update={"interval": whole})
+    return found
 
 
 def _group(column: Sequence[float]) -> GroupScore:

@@ -51,11 +51,16 @@ class Marker:
         *,
         temperature: float | None = None,
         references: Mapping[str, Reference] | None = None,
+        own: bool = True,
     ) -> ModelScores:
-        """Everything that the answers allow; `temperature` is the one fitted on dev."""
+        """Everything that the answers allow; `temperature` is the one fitted on dev.
+
+        Without `own`, the chains were given to the model: whether it follows them is scored, what they say is not.
+        """
         found = [(e, a) for e, a in zip(data.examples, answers, strict=True) if isinstance(a, Prediction)]
         chained = [(example, answer) for example, answer in found if answer.chain is not None]
-        overlap, source = self._overlap(chained, references or {})
+        written = chained if own else []
+        overlap, source = self._overlap(written, references or {})
         return ModelScores(
             how=how,
             answered=len(found),
@@ -64,10 +69,10 @@ class Marker:
             published_labels=self._published(data.examples, answers),
             agreement=_agreement(chained) if any(answer.label for _, answer in chained) else None,
             calibration=_calibration(self.task, found, temperature),
-            chains=_form(self.task, [answer for _, answer in chained]) if chained else None,
+            chains=_form(self.task, [answer for _, answer in written]) if written else None,
             overlap=overlap,
             references=source,
-            grounding=ground((example, answer.fields) for example, answer in chained),
+            grounding=ground((example, answer.fields) for example, answer in written),
         )
 
     def quality(self, examples: Sequence[Example], given: Sequence[str | None]) -> LabelQuality:
@@ -98,7 +103,9 @@ class Marker:
             return {}, None
         sources = sorted({reference.source for _, reference in known})
         variants = self.scorer.score([(chain, reference.text) for chain, reference in known])
-        others = other_references([e.label for e, _ in chained if e.id in references])
+        # The letter of a right answer says nothing about its question.
+        groups = [None if self.task.name == "multiple_choice" else e.label for e, _ in chained if e.id in references]
+        others = other_references(groups)
         drawn = [(known[n][1].text, one.text) for (_, one), n in zip(known, others, strict=True) if n is not None]
         floors = self.scorer.score(drawn) if drawn else {}
         out = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from mulcot.pages.page import asset, need_place, render, write_page
 from mulcot.progress import duration
 from mulcot.reporting.comparing import Compared
-from mulcot.reporting.results import LABEL_MEASURES, title_of
+from mulcot.reporting.results import title_of
 from mulcot.version import __version__
 
 
@@ -19,7 +19,6 @@ def write_comparison(found: Compared, out: Path) -> None:
         title="Comparison of " + ", ".join(column.name for column in found.columns),
         styles=[asset("report.css")],
         found=found,
-        measures=LABEL_MEASURES,
         title_of=title_of,
         duration=duration,
         version=__version__,

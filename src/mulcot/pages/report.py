@@ -33,8 +33,8 @@ SECTIONS: tuple[Section, ...] = (
     Section("results", "Results", parts.results),
     Section("questions", "By kind of question", parts.questions),
     Section("diagnosis", "Diagnosis", parts.diagnosis),
-    Section("flow", "Origin of the chains", parts.flow),
-    Section("chains", "Quality of the chains", parts.chains),
+    Section("flow", "Origin of the {chain}s", parts.flow),
+    Section("chains", "Quality of the {chain}s", parts.chains),
     Section("training", "Training", parts.training),
     Section("errors", "Errors and confidence", parts.errors),
     Section("grounding", "Grounding and faithfulness", parts.grounding),
@@ -65,13 +65,15 @@ def report_html(view: View) -> str:
     for section in SECTIONS:
         values = section.values(view)
         if values is not None:
-            shown.append({"name": section.name, "title": section.title, "values": values})
+            title = section.title.format(chain=view.run.words.chain)
+            shown.append({"name": section.name, "title": title, "values": values})
     return render(
         "report.html",
         title=f"Report of {view.run.name}",
         styles=[asset("report.css")],
         script=asset("report.js"),
         run=view.run,
+        words=view.run.words,
         head=parts.headline(view),
         sections=shown,
         missing=_missing(view.run),

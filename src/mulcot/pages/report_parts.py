@@ -21,7 +21,6 @@ from mulcot.reporting.diagnosis import diagnose
 from mulcot.reporting.published import benchmark, published
 from mulcot.reporting.results import (
     FIRST,
-    LABEL_MEASURES,
     chain_tables,
     final_model,
     first_set,
@@ -80,7 +79,7 @@ def results(view: View) -> Values | None:
     if not view.sets:
         return None
     return {
-        "measures": LABEL_MEASURES,
+        "measures": view.run.words.measures,
         "sets": [
             {
                 "name": name,
@@ -176,7 +175,9 @@ def grounding(view: View) -> Values | None:
     """Statements about pictures, and whether answers depend on what they should."""
     seen = [(n, title_of(m), s.grounding) for n, m, s in _models(view) if s.grounding is not None]
     depends = [(n, title_of(m), s.faithfulness) for n, m, s in _models(view) if s.faithfulness is not None]
-    return {"seen": seen, "depends": depends} if seen or depends else None
+    if not seen and not depends:
+        return None
+    return {"seen": seen, "depends": depends, "conflicts": any(one.conflicts for _, _, one in seen)}
 
 
 def gallery(view: View) -> Values | None:

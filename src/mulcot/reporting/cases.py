@@ -15,6 +15,8 @@ from mulcot.records import Example, Prediction, Rationale, Rejected, content_id,
 from mulcot.reporting.answers import labelled_examples, lines_of, read_answer
 from mulcot.reporting.results import ordered, title_of
 from mulcot.reporting.run import Run
+from mulcot.reporting.words import POSTS, Words
+from mulcot.tasks.letters import LETTERS
 
 PREDICTION = "Prediction"
 DRAWN = "written from what was drawn"
@@ -81,6 +83,12 @@ class Case:
     example: Example
     opinions: tuple[Opinion, ...]
     reference: Voice | None
+    words: Words = POSTS
+
+    @cached_property
+    def meant(self) -> dict[str, str]:
+        """What the letters of a question stand for."""
+        return dict(zip(LETTERS, self.example.choices, strict=False))
 
     @cached_property
     def main(self) -> list[Opinion]:
@@ -111,7 +119,8 @@ class Case:
     @cached_property
     def disputes(self) -> list[str]:
         """Disagreements: between label and chain, and between models."""
-        found = [f"{opinion.title}: label and chain differ" for opinion in self.main if opinion.disagrees]
+        differ = f"{self.words.label} and {self.words.chain} differ"
+        found = [f"{opinion.title}: {differ}" for opinion in self.main if opinion.disagrees]
         labels = {opinion.label for opinion in self.main}
         return found + (["models differ"] if len(labels) > 1 else [])
 
@@ -154,7 +163,7 @@ def draw_cases(run: Run, number: int, seed: int) -> Drawn:
     chosen = sorted((at.sheet, at.place) for at in _evenly([sorted(group) for group in groups.values()], number))
     wanted = {sheets[sheet].ids[place] for sheet, place in chosen}
     rationales, taught = _rationales(run, wanted), _taught(run, wanted)
-    cases = [_case(sheets[sheet], place, examples, rationales, taught) for sheet, place in chosen]
+    cases = [_case(sheets[sheet], place, examples, rationales, taught, run.words) for sheet, place in chosen]
     return Drawn(cases, whole, elsewhere)
 
 
@@ -239,10 +248,12 @@ def _case(
     examples: Mapping[str, Example],
     rationales: Mapping[str, Rationale],
     taught: Mapping[str, Taught],
+    words: Words,
 ) -> Case:
     example = examples[sheet.ids[place]]
     opinions = sheet.opinions(place, example, others=True)
-    return Case(sheet.name, example, opinions, _reference(example, rationales.get(example.id), taught.get(example.id)))
+    reference = _reference(example, rationales.get(example.id), taught.get(example.id))
+    return Case(sheet.name, example, opinions, reference, words)
 
 
 def _reference(example: Example, rationale: Rationale | None, taught: Taught | None) -> Voice | None:

@@ -12,8 +12,9 @@ from mulcot.metrics.comparison import compare_labels, mcnemar
 from mulcot.records import Json
 from mulcot.reporting.answers import given_labels, labelled_examples
 from mulcot.reporting.flow import spent
-from mulcot.reporting.results import LABEL_MEASURES, Row, ordered, rows, title_of
+from mulcot.reporting.results import Row, ordered, rows, title_of
 from mulcot.reporting.run import Run, read_run
+from mulcot.reporting.words import LABEL_MEASURES
 
 MODELS = ("assistant", "student", "rationale", "answer")
 NOT_SET = "(default)"
@@ -78,6 +79,8 @@ class Compared(NamedTuple):
     settings: list[tuple[str, list[str]]]
     """Recipe lines that differ: the key, and its value in each run."""
     notes: list[str]
+    measures: Mapping[str, str]
+    """Of labels, those that mean something in all of them."""
 
     def to_json(self) -> Json:
         """Plain numbers, named."""
@@ -112,7 +115,9 @@ def compare_runs(paths: Sequence[Path]) -> Compared:
         for table in tables
         if len({count for count in table.examples if count is not None}) > 1
     ]
-    return Compared(columns, tables, list(_pairs(runs, names)), _settings(runs), notes)
+    known = [run.words.measures for run in runs]
+    measures = {name: title for name, title in LABEL_MEASURES.items() if all(name in those for those in known)}
+    return Compared(columns, tables, list(_pairs(runs, names)), _settings(runs), notes, measures)
 
 
 def _names(runs: Sequence[Run]) -> list[str]:

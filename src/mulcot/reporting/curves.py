@@ -53,7 +53,7 @@ def read_curves(path: Path) -> Curves | None:
     if not losses and not looks:
         return None
     parts = [name for name in losses if name != "loss"]
-    if len(parts) == 1 and losses.get("loss") == losses[parts[0]]:
+    if len(parts) == 1 and _alike(losses.get("loss", []), losses[parts[0]]):
         del losses[parts[0]]  # the loss has one part alone
     return Curves({name: thinned(points) for name, points in losses.items()}, looks, step, epoch, measure)
 
@@ -67,6 +67,14 @@ def thinned(points: list[Point], most: int = POINTS) -> list[Point]:
         part = points[number * len(points) // most : (number + 1) * len(points) // most]
         out.append((part[-1][0], math.fsum(value for _, value in part) / len(part)))
     return out
+
+
+def _alike(points: list[Point], others: list[Point]) -> bool:
+    """Whether they are the same but for rounding: a sum in another order ends in other digits."""
+    pairs = zip(points, others, strict=False)
+    return len(points) == len(others) and all(
+        step == other and math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-6) for (step, a), (other, b) in pairs
+    )
 
 
 def _entries(path: Path) -> Iterator[Json]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from mulcot.evaluating.scores import Comparison, ModelScores, SetScores
 from mulcot.reporting.results import overlap_of, title_of
 from mulcot.reporting.run import Run
+from mulcot.reporting.words import TWO_STAGE
 
 SIMILARITY = 0.85
 BEHIND = 0.05
@@ -25,7 +26,6 @@ LEAKED = 0.01
 DRIFT = 0.1
 BROKEN = 0.05
 BY_CHANCE = 0.05
-TWO_STAGE = "multimodal-cot"
 FINAL = ("student", "answer")
 """The last model of each method."""
 BASELINES = ("majority", "text_only", "image_only", "without_distillation")
@@ -118,8 +118,9 @@ def _distinct(run: Run) -> Finding | Quiet:
     )
     line = "student: {objective: {soft: 0.2}}   # or teacher: {filters: {...}}"
     if run.method == TWO_STAGE:
+        advice = "Rationales vary much and match little: noise is learned. Train longer, or filter what is taught."
         line = "rationale: {training: {epochs: ...}}   # or teacher: {filters: {...}}"
-    return _finding(known, found, "Diverse chains that match little", advice, line, "authors")
+    return _finding(known, found, f"Diverse {run.words.chain}s that match little", advice, line, "authors")
 
 
 def _teacher_accuracy(run: Run) -> Finding | Quiet:
@@ -172,6 +173,7 @@ def _assistant_chains(run: Run) -> Finding | Quiet:
 
 def _disagreement(run: Run) -> Finding | Quiet:
     known, low, ahead = [], [], 0
+    label, chain = run.words.label, run.words.chain
     for name, model, _, one in _chains(run):
         found = one.agreement
         if found is None:
@@ -180,9 +182,9 @@ def _disagreement(run: Run) -> Finding | Quiet:
         if found.share < AGREES:
             ahead += found.right_chain_only - found.right_label_only
             low.append(
-                f"{title_of(model)} on {name}: label and chain agree on {found.share:.0%} ({found.differ:,} differ, "
-                f"{found.unread:,} cannot be read); the label alone is right {found.right_label_only:,} times, the "
-                f"chain alone {found.right_chain_only:,} times"
+                f"{title_of(model)} on {name}: {label} and {chain} agree on {found.share:.0%} ({found.differ:,} "
+                f"differ, {found.unread:,} cannot be read); the {label} alone is right {found.right_label_only:,} "
+                f"times, the {chain} alone {found.right_chain_only:,} times"
             )
     weaker, change = (
         ("label", "{reasoning: 0.5, label: 0.5}") if ahead > 0 else ("chain", "{reasoning: 0.9, label: 0.1}")
@@ -193,7 +195,7 @@ def _disagreement(run: Run) -> Finding | Quiet:
     if run.method == TWO_STAGE:
         advice = "The answer does not follow the rationale it reads. Train it on right rationales, and longer."
         line = "answer: {rationales: gold, training: {epochs: ...}}"
-    return _finding(known, low, "Label and chain disagree", advice, line)
+    return _finding(known, low, f"{label.capitalize()} and {chain} disagree", advice, line)
 
 
 def _confidence(run: Run) -> Finding | Quiet:
@@ -252,18 +254,19 @@ def _drift(run: Run) -> Finding | Quiet:
 
 def _broken_chains(run: Run) -> Finding | Quiet:
     known, found = [], []
+    label, chains = run.words.label, f"{run.words.chain}s"
     for name, model, _, one in _chains(run):
         if one.chains is not None and one.chains.written:
             known.append(model)
             cut, bad = one.chains.cut, sum(one.chains.problems.values())
             if max(cut, bad) > BROKEN * one.chains.written:
                 found.append(
-                    f"{title_of(model)} on {name}: {cut:,} cut, {bad:,} name no label, of {one.chains.written:,}"
+                    f"{title_of(model)} on {name}: {cut:,} cut, {bad:,} name no {label}, of {one.chains.written:,}"
                 )
     now = run.setting("evaluate", "decoding", "max_tokens", default="the default")
-    advice = "Give chains more room where they are cut; where they name no label, train longer."
+    advice = f"Give {chains} more room where they are cut; where they name no {label}, train longer."
     line = f"evaluate: {{decoding: {{max_tokens: 512}}}}   # now {now}"
-    return _finding(known, found, "Chains are cut off or name no label", advice, line)
+    return _finding(known, found, f"{chains.capitalize()} are cut off or name no {label}", advice, line)
 
 
 def _not_above(run: Run) -> Finding | Quiet:

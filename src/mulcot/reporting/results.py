@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from mulcot.evaluating.scores import Comparison, LabelQuality, ModelScores, SetScores
 from mulcot.reporting.run import Run
+from mulcot.reporting.words import LABEL_MEASURES
 
 FIRST = ("teacher", "rationale", "assistant", "student", "answer")
 """Trained models in the order of the methods; the rest follows as it comes."""
@@ -20,7 +21,6 @@ TITLES = {
     "text_only": "text only",
     "image_only": "image only",
 }
-LABEL_MEASURES = {"accuracy": "accuracy", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
 OVERLAP = {
     "bleu": "BLEU-4",
     "meteor": "METEOR",
@@ -56,7 +56,7 @@ class ChainRow(NamedTuple):
     title: str
     values: list[Value | None]
     floors: list[float | None]
-    """The same metric for another reference of the same label."""
+    """The same metric for another example's reference."""
 
 
 class ChainTable(NamedTuple):

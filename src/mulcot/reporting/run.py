@@ -16,6 +16,7 @@ from mulcot.evaluating.scores import FORMAT as SCORES_FORMAT
 from mulcot.evaluating.scores import Scores
 from mulcot.records import Json
 from mulcot.reporting.curves import Curves, read_curves
+from mulcot.reporting.words import Words, words_of
 from mulcot.rundir import RunFolder, StageFolder, StageRecord
 
 
@@ -58,6 +59,12 @@ class Run:
     def method(self) -> str:
         """Which stages it goes through."""
         return str(self.recipe.get("method", "mulcot-rd"))
+
+    @property
+    def words(self) -> Words:
+        """What things are called in it."""
+        task = self.scores.task if self.scores else str(self.setting("task", "name", default=""))
+        return words_of(task, self.method)
 
     @property
     def simulated(self) -> bool:

@@ -127,14 +127,17 @@ class EvaluateQuestionsStage(SetsStage):
                 given = [texts.get(example.id, "") for example in some]
                 return predictor.answer_with(some, given, gallery, generate=written)
 
-            board.add(name, how, ask(name, examples, answer))
+            board.add(name, how, ask(name, examples, answer), own=False)
 
     def _scores(self, job: Job, board: Board) -> SetScores:
         """With what is special about questions."""
         from mulcot.evaluating.questioning import score_questions, with_repaired
 
         examples = board.data.examples
-        found = {name: score_questions(examples, answers) for name, answers in board.answers.items()}
+        found = {
+            name: score_questions(examples, answers, board.models[name].labels.intervals["accuracy"])
+            for name, answers in board.answers.items()
+        }
         if "text_only" in board.answers:
             found[PAIR] = with_repaired(found[PAIR], examples, board.answers[PAIR], board.answers["text_only"])
         return board.scores(PAIR).model_copy(update={"questions": found})
