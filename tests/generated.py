@@ -131,7 +131,7 @@ def published(table: str) -> str:
 
 def recipe_keys() -> str:
     """The top level of a recipe."""
-    return options_table(Recipe)
+    return options_table(Recipe).replace("| `task` | needed |", "| `task` | the dataset's |")
 
 
 def layers() -> str:

@@ -25,9 +25,10 @@ from mulcot.stages.dataset import DatasetStage
 from mulcot.stages.features import FeaturesStage, distinct
 from mulcot.stages.questions import all_examples, features_of
 from mulcot.tasks.sentiment import Sentiment
-from mulcot.teachers.base import CallError, ErrorKind, Finish, Load, Observer, Reply, Request, Session, Teacher
+from mulcot.teachers.base import CallError, ErrorKind, Finish, Load, Observer, Reply, Request, Session, Teacher, Usage
 from mulcot.teachers.imported import Imported
 from mulcot.teachers.simulated import Simulated
+from mulcot.teaching.budget import Budget, Prices
 
 DATASET = Synthetic(train=3, dev=1, test=1)
 
@@ -110,6 +111,28 @@ def test_what_was_answered_is_never_asked_again(job: Job) -> None:
     before = (job.folder / "captions.jsonl").read_bytes()
     describe_pictures(job, Scripted(error="unauthorized"), pictures)
     assert (job.folder / "captions.jsonl").read_bytes() == before
+
+
+def test_a_budget_stops_cleanly_and_raised_it_goes_on(job: Job) -> None:
+    pictures = distinct(examples_in(job))
+    usage = Usage(prompt=400, completion=100)
+    paid = Scripted(reply=Reply(text="a picture", usage=usage))
+    prices = Prices(prompt_per_million=10, completion_per_million=20)
+    with pytest.raises(TeacherError, match="the budget of features is used up: 2 of 2 requests") as found:
+        describe_pictures(job, paid, pictures, Budget(requests=2))
+    assert "Raise it under features.budget" in found.value.hint
+    assert "the same command continues" in found.value.hint
+    assert len(paid.asked) == 2
+    counts = describe_pictures(job, paid, pictures, Budget(requests=len(pictures)), prices)
+    assert len(paid.asked) == len(pictures) == counts["captions"]
+    assert counts["caption_cost"] == pytest.approx(len(pictures) * 0.006)
+
+
+def test_a_budget_needs_somebody_who_spends_it_and_prices_for_money() -> None:
+    with pytest.raises(ValidationError, match="for a captioner"):
+        FeaturesStage(budget=Budget(requests=1))
+    with pytest.raises(ValidationError, match=r"features\.prices"):
+        FeaturesStage(captioner=Simulated(), budget=Budget(money=1))
 
 
 def test_a_picture_without_caption_keeps_the_reason(job: Job) -> None:

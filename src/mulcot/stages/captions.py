@@ -22,6 +22,7 @@ from mulcot.teachers.client import Client, open_client
 from mulcot.teachers.crowd import Stop, run_all
 from mulcot.teachers.images import Pictures
 from mulcot.teachers.ledger import Ledger
+from mulcot.teaching.budget import Budget, BudgetUsedUp, Metered, Prices, Purse, Spent, cost_of, shown_money
 
 CAPTIONS = "captions.jsonl"
 LEDGER = "captions.sqlite"
@@ -44,7 +45,13 @@ class Caption(Record):
     """Why there is none."""
 
 
-def describe_pictures(job: Job, teacher: Teacher, pictures: Mapping[str, ImageRef]) -> Json:
+def describe_pictures(
+    job: Job,
+    teacher: Teacher,
+    pictures: Mapping[str, ImageRef],
+    budget: Budget | None = None,
+    prices: Prices | None = None,
+) -> Json:
     """Asks about every picture that no reply is known for, then writes what is known of all."""
     with (
         Ledger(job.folder / LEDGER) as ledger,
@@ -68,9 +75,11 @@ def describe_pictures(job: Job, teacher: Teacher, pictures: Mapping[str, ImageRe
             with job.reporter.bar(
                 "captions", total=len(pictures), unit="pictures", done=len(pictures) - len(todo)
             ) as bar:
-                asyncio.run(_ask(teacher, ledger, todo, failed, bar))
+                purse = Purse(budget or Budget(), prices, Spent.before(ledger.totals()), section="features")
+                asyncio.run(_ask(teacher, ledger, todo, failed, purse, bar))
         found = [_caption(key, known(request), failed.get(key, "")) for key, request in requests.items()]
         totals = ledger.totals()
+    money = cost_of(Spent.before(totals), prices)
     with atomic(job.folder / CAPTIONS) as file:
         for caption in found:
             file.write(caption.to_line().encode("utf-8", "backslashreplace"))
@@ -78,6 +87,7 @@ def describe_pictures(job: Job, teacher: Teacher, pictures: Mapping[str, ImageRe
         "captions": sum(bool(caption.text) for caption in found),
         "without_caption": sum(not caption.text for caption in found),
         "caption_tokens": totals.prompt_tokens + totals.completion_tokens,
+        **({} if money is None else {"caption_cost": round(money, 6)}),
     }
 
 
@@ -96,32 +106,40 @@ def with_captions(folder: Path, examples: Sequence[Example]) -> list[Example]:
 
 
 async def _ask(
-    teacher: Teacher, ledger: Ledger, requests: Mapping[str, Request], failed: dict[str, str], bar: Bar
+    teacher: Teacher, ledger: Ledger, requests: Mapping[str, Request], failed: dict[str, str], purse: Purse, bar: Bar
 ) -> None:
     """Replies go to the ledger, reasons for having none to `failed`. What every picture would meet ends it."""
-    stop, cause = Stop(), list[CallError]()
+    stop, cause = Stop(), list[TeacherError]()
+    stop.listen(purse.close)
 
     async def work(key: str) -> None:
         try:
             await client.ask(requests[key])
         except MediaError as error:
             failed[key] = f"picture: {error.reason}"
-        except CallError as error:
-            if error.fatal:
+        except (CallError, BudgetUsedUp) as error:
+            if isinstance(error, BudgetUsedUp) or error.fatal:
                 cause.append(error)
                 stop.request()
                 raise Interrupted("stopped") from error
             failed[key] = str(error.kind)
         bar.advance()
+        bar.note(tokens=purse.spent.tokens, money=_money(purse))
 
     try:
         async with open_client(teacher, ledger, stop=stop) as client:
+            assert client.session is not None
+            client.session = Metered(client.session, purse)
             await run_all(iter(requests), work, width=teacher.width(), stop=stop)
     except Interrupted:
         if not cause:
             raise
         hint = f"{cause[0].hint} Every reply is kept; the same command continues.".lstrip()
         raise TeacherError(cause[0].message, hint=hint) from cause[0]
+
+
+def _money(purse: Purse) -> str:
+    return shown_money(purse.money, purse.prices, at_least=bool(purse.spent.unknown))
 
 
 def _caption(key: str, reply: Reply | None, problem: str) -> Caption:

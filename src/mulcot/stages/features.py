@@ -31,6 +31,7 @@ from mulcot.stages.learning import device
 from mulcot.tasks.base import Task
 from mulcot.teachers.base import Teacher, teachers
 from mulcot.teachers.imported import Imported
+from mulcot.teaching.budget import Budget, Prices
 
 if TYPE_CHECKING:
     from mulcot.extractors.runtime.loaded import LoadedExtractor
@@ -51,6 +52,10 @@ class FeaturesStage(Stage):
     captioner: SerializeAsAny[Annotated[Teacher, Plugin(teachers)]] | None = None
     """A teacher that describes every distinct picture, for `captions: true` of rationale and answer; an example that
     has a caption keeps it."""
+    budget: Budget = volatile(Budget())
+    """Where the captioner stops; it goes on when this is raised."""
+    prices: Prices | None = volatile(None)
+    """What the captioner's provider charges; without it money is unknown."""
     dtype: DType = "fp16"
     """How values are stored; fp32 takes twice the space."""
     published: Published | None = None
@@ -66,6 +71,10 @@ class FeaturesStage(Stage):
             raise ValueError("extractor: null needs a captioner; or leave the section features out")
         if isinstance(self.captioner, Imported):
             raise ValueError("captioner: imported describes nothing; captions of your own are part of the dataset")
+        if self.budget.limited and self.captioner is None:
+            raise ValueError("budget is for a captioner, and there is none")
+        if self.budget.money is not None and self.prices is None:
+            raise ValueError("budget.money needs features.prices: without them money is unknown")
         return self
 
     def problems(self, task: Task, dataset: Dataset) -> list[str]:
@@ -108,7 +117,7 @@ class FeaturesStage(Stage):
             patches = sum(entry.patches for entry in store.entries.values())
             counts = {"pictures": len(store), "patches": patches, "width": store.width}
         if self.captioner is not None:
-            counts |= describe_pictures(job, self.captioner, pictures)
+            counts |= describe_pictures(job, self.captioner, pictures, self.budget, self.prices)
         return counts | {"without_picture": sum(not example.images for example in examples)}
 
     def _extract(self, job: Job, source: Extractor, pictures: Mapping[str, ImageRef]) -> None:

@@ -90,8 +90,10 @@ class Spent:
 class Purse:
     """Keeps a budget over everything that is asked at once."""
 
-    def __init__(self, budget: Budget, prices: Prices | None, spent: Spent) -> None:
+    def __init__(self, budget: Budget, prices: Prices | None, spent: Spent, *, section: str = "teacher") -> None:
         self.budget = budget
+        self.section = section
+        """Of the recipe, which says how much there is."""
         self.prices = prices
         self.spent = spent
         self._closed = False
@@ -112,7 +114,8 @@ class Purse:
             if limit is None:
                 break
             if not self._under_way:
-                raise BudgetUsedUp(f"the teacher's budget is used up: {limit}", hint="Raise it under teacher.budget.")
+                message = f"the budget of {self.section} is used up: {limit}"
+                raise BudgetUsedUp(message, hint=f"Raise it under {self.section}.budget.")
             await self._changed.wait()
         self._tickets += 1
         self._under_way[self._tickets] = worst
