@@ -1,7 +1,8 @@
 """The base of every class that a recipe can configure.
 
 A plug-in's options are the fields of its class; the string under a field is its documentation, in the JSON Schema and
-in the docs. Unknown keys are refused. Fields made with `volatile` do not change a result (concurrency, timeouts) and
+in the docs. Unknown keys are refused. A section that is written in part changes its field's default in that part alone:
+where a stage has settings of its own, `training: {epochs: 5}` keeps all the others. Fields made with `volatile` do not change a result (concurrency, timeouts) and
 therefore do not make a finished stage stale.
 """
 
@@ -9,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 T = TypeVar("T")
 
@@ -29,6 +31,14 @@ class Settings(BaseModel):
     name: ClassVar[str] = ""
     """The registered name of a plug-in; set by its registry."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_the_rest(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        defaults = {info.alias or key: info.default for key, info in cls.model_fields.items()}
+        return {key: _over(defaults.get(key), value) for key, value in data.items()}
+
     def identity(self) -> dict[str, Any]:
         """Everything that decides the result, as plain JSON."""
         out: dict[str, Any] = {"name": self.name} if self.name else {}
@@ -42,6 +52,18 @@ class Settings(BaseModel):
     def fingerprint(self) -> str:
         """A hash of `identity`: equal settings, equal fingerprint."""
         return fingerprint(self.identity())
+
+
+def _over(default: Any, given: Any) -> Any:
+    """What is given, over a default; another plug-in or kind has nothing to do with it."""
+    if not isinstance(default, Settings) or not isinstance(given, Mapping):
+        return given
+    picked = {"kind": default.kind} if hasattr(default, "kind") else {}
+    if any(given.get(key, value) != value for key, value in {**picked, "name": default.name}.items()):
+        return given
+    fields = {info.alias or key: key for key, info in type(default).model_fields.items()}
+    kept = {alias: getattr(default, key) for alias, key in fields.items() if key in default.model_fields_set}
+    return {**picked, **kept, **{key: _over(kept.get(key), value) for key, value in given.items()}}
 
 
 def fingerprint(value: Any) -> str:
