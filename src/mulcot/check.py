@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mulcot.datasets.base import read
@@ -9,9 +10,10 @@ from mulcot.errors import MulcotError, printable
 from mulcot.media import Store
 from mulcot.pipeline import METHODS
 from mulcot.progress import Reporter
-from mulcot.recipe import Loaded
+from mulcot.recipe import Loaded, Recipe
 from mulcot.records import Example
 from mulcot.rundir import RunFolder
+from mulcot.stages.captions import NO_CAPTIONS, WRITE_CAPTIONS
 from mulcot.statistics import Census, Statistics
 from mulcot.tasks.base import Purpose
 
@@ -40,7 +42,16 @@ def check(loaded: Loaded, reporter: Reporter, rows: int | None = None) -> Verdic
         statistics = _read_data(loaded, reporter, rows)
     except MulcotError as error:
         return Verdict((f"dataset: {error}",), None)
-    return Verdict((), statistics)
+    return Verdict(tuple(_without_captions(recipe, statistics)) if rows is None else (), statistics)
+
+
+def _without_captions(recipe: Recipe, statistics: Statistics) -> Iterator[str]:
+    """Models that are to read captions where nobody has written any."""
+    captioner = getattr(recipe.stage("features"), "captioner", None)
+    if captioner is None and not any(split.captions for split in statistics.splits.values()):
+        for name in ("rationale", "answer"):
+            if getattr(recipe.stage(name), "captions", False):
+                yield f"{name}: {NO_CAPTIONS} {WRITE_CAPTIONS}"
 
 
 def _read_data(loaded: Loaded, reporter: Reporter, rows: int | None) -> Statistics:

@@ -39,7 +39,9 @@ def predict(
     images: Annotated[
         Path | None, typer.Option(help="The pictures' folder, if not the input file's.", metavar="DIR")
     ] = None,
-    label_only: Annotated[bool, typer.Option("--label-only", help="No chain: much faster.")] = False,
+    label_only: Annotated[
+        bool, typer.Option("--label-only", help="No chain: much faster, unless the answer rests on it.")
+    ] = False,
     chain_only: Annotated[bool, typer.Option("--chain-only", help="No label.")] = False,
     generate: Annotated[
         bool, typer.Option("--generate", help="Write the label instead of scoring it, as published.")

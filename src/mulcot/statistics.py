@@ -46,6 +46,8 @@ class SplitStatistics(Record):
     without_image: int
     aspects: int
     """Examples with an aspect."""
+    captions: int
+    """Examples with a caption."""
     text_length: Lengths
     """In characters."""
     text_words: Lengths
@@ -150,7 +152,7 @@ class _Split:
     """The counters of one split."""
 
     def __init__(self) -> None:
-        self.count = self.without_image = self.aspects = self.contradicting = 0
+        self.count = self.without_image = self.aspects = self.captions = self.contradicting = 0
         self.labels: Counter[str] = Counter()
         self.characters: Counter[int] = Counter()
         self.words: Counter[int] = Counter()
@@ -166,6 +168,7 @@ class _Split:
         self.characters[len(example.text)] += 1
         self.words[len(example.text.split())] += 1
         self.aspects += example.aspect is not None
+        self.captions += bool(example.caption)
         self.without_image += not example.images
         self.files.update(_digest(image.path) for image in example.images)
         pictures = sorted({bytes.fromhex(image.sha256[: 2 * DIGEST]) for image in example.images})
@@ -184,6 +187,7 @@ class _Split:
             images=len(self.files),
             without_image=self.without_image,
             aspects=self.aspects,
+            captions=self.captions,
             text_length=_lengths(self.characters),
             text_words=_lengths(self.words),
             duplicates={

@@ -78,6 +78,13 @@ def test_written_answers_are_counted_by_three_rules() -> None:
     assert written.published_random_choice == pytest.approx((1 + 2 / 5) / 4)
 
 
+def test_a_draw_among_five_letters_may_hit_a_mood_as_well() -> None:
+    moods = [question("0", "positive"), question("1", "F")]
+    written = score_questions(moods, [said(str(n), None, reply="who knows") for n in range(2)]).written
+    assert written is not None
+    assert written.published_random_choice == pytest.approx((1 / 5 + 0) / 2)
+
+
 def test_errors_are_told_by_what_the_rationale_ends_in() -> None:
     examples = [question(str(n)) for n in range(6)]
     answers = [

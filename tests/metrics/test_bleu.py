@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nltk.translate.bleu_score import sentence_bleu
 from published import mteval_words, slow_bleu
 
 from mulcot.metrics.bleu import corpus_bleu, pair_bleu
-from mulcot.metrics.tokens import Words
+from mulcot.metrics.tokens import Words, cut_words
 
 BITS = ["the", "cat,", "sat", "on", "a", "mat.", "1,5", "-3", "&quot;", "x-\ny", "<skipped>", "It's"]
 TEXTS = st.one_of(
@@ -43,6 +46,16 @@ def test_equal_texts_score_one_and_a_missing_order_scores_nothing() -> None:
     assert bleu("a b c d e", "a b c d e") == pytest.approx(1)
     assert bleu("a b c", "a b c") == 0
     assert bleu("", "a b c d") == bleu("a b c d", "") == 0
+
+
+@settings(deadline=None, max_examples=200)
+@given(TEXTS, TEXTS, st.sampled_from([1, 4]))
+def test_rationales_score_as_by_nltk(predicted: str, reference: str, order: int) -> None:
+    said, there = cut_words(predicted), cut_words(reference)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = sentence_bleu([there], said, weights=(1 / order,) * order) if said and there else 0.0
+    assert pair_bleu(said, there, order) == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_short_prediction_pays_for_its_brevity() -> None:

@@ -50,6 +50,19 @@ def test_no_other_temperature_has_a_smaller_loss() -> None:
         assert calibrate(apply_temperature(shown, other), right).loss >= at_best
 
 
+def test_a_label_that_an_example_cannot_have_gets_no_weight() -> None:
+    """Questions with two of five letters, too sure by a factor of 2.5."""
+    shown, right = drawn(20_000, 2.5)
+    two = shown[:, :2] / shown[:, :2].sum(1, keepdims=True)
+    keep = right < 2
+    table = np.concatenate([two, np.zeros((len(two), 3))], 1)[keep]
+    fitted = fit_temperature(table, right[keep])
+    assert fitted == pytest.approx(fit_temperature(two[keep], right[keep]), rel=1e-4)
+    assert fitted == pytest.approx(2.5, rel=0.1)
+    assert (apply_temperature(table, fitted)[:, 2:] == 0).all()
+    assert calibrate([[0.5, 0.5, 0.0]], [2]).loss == pytest.approx(-np.log(1e-12)), "an impossible label was right"
+
+
 @pytest.mark.parametrize(
     "row", [[float("nan"), 1.0], [float("inf"), 0.0], [0.5, 0.6], [-0.1, 1.1], [0.0, 0.0], [0.2, 0.2]]
 )

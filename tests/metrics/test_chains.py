@@ -114,3 +114,14 @@ def test_nothing_is_ever_fetched(monkeypatch: pytest.MonkeyPatch, nltk_data: Pat
     monkeypatch.setattr("socket.socket.connect", refuse)
     monkeypatch.setattr(nltk, "download", refuse)
     assert ChainScorer(similarity=False).score(PAIRS)["paper"].scores["meteor"] is not None
+
+
+def test_the_published_code_of_multimodal_cot_leaves_empty_predictions_out_of_rouge(nltk_data: Path) -> None:
+    scorer = ChainScorer(similarity=False, variants=("multimodal_cot",))
+    found = scorer.score([("a b c d. e", "a b c d. e"), ("", "a b c d")])["multimodal_cot"]
+    assert found.scores["rouge_l"] == pytest.approx(1.0)
+    assert found.scores["bleu"] == pytest.approx(0.5)
+    assert found.beside["bleu_1"] == pytest.approx(0.5)
+    assert (found.scores["meteor"], found.scores["distinct_1"]) == (None, None)
+    assert "1 empty predictions" in found.notes["rouge_l"]
+    assert set(found.intervals()) == {"bleu"}, "one ROUGE-L is missing"

@@ -106,6 +106,8 @@ def test_imported_features_know_some_picture_of_a_question_or_it_is_rejected() -
     posed = poser.pose(pictured("first", "second"), None, 0)
     assert isinstance(posed, Posed)
     assert [image.sha256 for image in posed.example.images] == ["first"]
+    assert isinstance(refused := poser.pose(Post(text="Q", choices=("a", "b"), image=b"new"), None, 0), Rejected)
+    assert refused.reason == "missing_features"
     missed = poser.pose(pictured("third"), None, 0)
     assert isinstance(missed, Rejected)
     assert missed.reason == "missing_features"
@@ -156,7 +158,7 @@ def test_two_models_look_at_a_new_picture_once(tmp_path: Path, monkeypatch: pyte
     extractor: Any = SimpleNamespace(prepare=lambda picture: picture, extract=extract)
     loads: list[str] = []
     monkeypatch.setattr("mulcot.predicting.seeing.load_extractor", lambda *_: loads.append("") or extractor)
-    settings, features = T5Fusion(model=str(write_t5(tmp_path))), stored("theirs")
+    settings, features = T5Fusion(model=str(write_t5(tmp_path))), Seen(Kind({"name": "any"}, "theirs", 7, "fp32"), None)
     speakers = [Speaker(load_fusion(settings, features=features), Wording(format=name)) for name in ("QCM-E", "QCMG-A")]
     decoding = Decoding(max_tokens=4)
     both = TwoStagePredictor(speakers[1], speakers[0], SavedTask(MultipleChoice()), decoding=decoding)

@@ -115,6 +115,19 @@ def test_an_interrupted_stage_is_continued_to_the_same_scores(job: Job, monkeypa
     assert asked == [1], "of 5 examples in portions of 4, the last one was cut off"
 
 
+def test_a_smaller_batch_continues_what_was_begun(job: Job) -> None:
+    """The advice where memory is full."""
+    EvaluateStage(**QUICK).run(job)
+    path = job.folder / "predictions/test/student.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+    EvaluateStage(**{**QUICK, "batch_size": 1}).run(job)
+    assert len(path.read_text("utf-8").splitlines()) == scores(job).sets["test"].examples
+    path.with_name(f"{path.name}.made.json").write_text("{}")
+    with pytest.raises(MulcotError, match="made with another model") as refused:
+        EvaluateStage(**QUICK).run(job)
+    assert "the same command writes it anew" in refused.value.hint
+
+
 def test_a_missing_picture_is_a_miss_and_does_not_stop_the_others(job: Job) -> None:
     example = next(e for e in read_lines(job.before["dataset"] / "examples.jsonl", Example) if e.split == "test")
     (job.before["dataset"] / "pictures" / example.images[0].path).unlink()

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from science import QUESTIONS, write_science
 from small import go, write_chains
 
 from mulcot.check import check
 from mulcot.datasets.base import datasets
-from mulcot.errors import DataError, MulcotError, RecipeError
+from mulcot.errors import DataError, MulcotError, RecipeError, TrainingError
+from mulcot.extractors.runtime.loaded import LoadedExtractor
 from mulcot.formats.reasons import load_explained, load_taught
+from mulcot.fusion.asking import Clerk
 from mulcot.inference.settings import Decoding
 from mulcot.predicting.opening import open_predictor
 from mulcot.predicting.places import find_model
@@ -28,11 +31,14 @@ from mulcot.predicting.two_stage import TwoStagePredictor
 from mulcot.progress import Reporter
 from mulcot.recipe import load_recipe
 from mulcot.records import Example, Prediction, Rejected, read_lines
+from mulcot.reporting.cases import draw_cases
+from mulcot.reporting.run import read_run
 from mulcot.rundir import file_hash
 from mulcot.world.science import make_question
 from mulcot.world.science_chains import write_science_chain
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "multimodal_cot"
+COLUMNS = {"text": "question", "label": "answer", "rationale": "solution"}
 KILLED = str(Path(__file__).parent / "killed_fusion.py")
 
 
@@ -144,6 +150,9 @@ def test_what_the_teacher_did_not_explain_is_read_as_the_model_or_a_person_expla
     read = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert [row["chain"] for row in read] == [examples[row["id"]].rationale for row in read]
     assert scores(tmp_path)["sets"]["test"]["models"]["answer"]["overlap"]
+    gold = go(recipe, *options[:2], "answer.rationales=gold", first="answer", last="answer")[-1].record.counts
+    assert gold["by_model"] == QUESTIONS["train"] - explained, "as in the end, where everything is explained"
+    assert "by_none" not in gold
 
 
 def test_cross_fitted_rationales_that_nobody_wrote_are_missed_clearly(tmp_path: Path) -> None:
@@ -208,7 +217,8 @@ def test_scores_have_groups_written_answers_and_what_rationales_say(science: Pat
     assert sum(own["errors"].values()) == round(QUESTIONS["test"] * (1 - own["groups"]["AVG"]["accuracy"]))
     assert found["questions"]["generated"]["written"]["unparsed"] >= 0
     assert found["models"]["answer"]["references"] == "human"
-    assert {"paper", "standard"} <= set(found["models"]["answer"]["overlap"])
+    assert set(found["models"]["answer"]["overlap"]) == {"multimodal_cot", "standard"}
+    assert found["models"]["gold_rationale"]["overlap"] == {}, "it was given them"
     assert scores(science)["published"] == []
 
 
@@ -218,6 +228,80 @@ def test_other_questions_are_evaluated_without_training_on_them(science: Path, t
     options = ("rationale.folds=2", other, 'evaluate.baselines=["text_only"]', "evaluate.generate=false")
     go(recipe, *options, first="evaluate", last="evaluate")
     assert scores(tmp_path)["sets"]["strange"]["questions"]["answer"]["groups"]["AVG"]["examples"] == 3
+
+
+def test_equal_ids_in_another_dataset_are_other_questions(science: Path, tmp_path: Path) -> None:
+    """People number their rows from 1, whatever the file."""
+    recipe = copy_run(science, tmp_path, without=("6-evaluate", "7-report"))
+    path = tmp_path / "run/1-dataset/examples.jsonl"
+    own = next(example for example in read_lines(path, Example) if example.split == "test")
+    row = {"id": own.id, "question": "Another one?", "choices": ["x", "y"], "answer": "B", "solution": "Because of y."}
+    rows = [{**row, "split": "test"}, {"id": "z", "question": "None?", "choices": [], "answer": "A", "split": "test"}]
+    (tmp_path / "other.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    other = {"name": "files", "path": str(tmp_path / "other.jsonl"), "columns": COLUMNS}
+    options = ("rationale.folds=2", f"evaluate.others={json.dumps({'other': other})}", "evaluate.generate=false")
+    go(recipe, *options, first="evaluate", last="report")
+    folder = tmp_path / "run/6-evaluate"
+    (gold,) = read_lines(folder / "predictions/other/gold_rationale.jsonl", Prediction)
+    assert (gold.id, gold.chain) == (own.id, "Because of y.")
+    found = scores(tmp_path)["sets"]["other"]
+    assert (found["examples"], sum(found["rejected"].values())) == (1, 1)
+    assert len((folder / "sets/other/rejected.jsonl").read_text("utf-8").splitlines()) == 1
+    cases = draw_cases(read_run(tmp_path / "run"), 40, 0).cases
+    assert {case.example.text for case in cases if case.set == "other"} == {"Another one?"}
+    assert "Another one?" in (tmp_path / "run/7-report/report.html").read_text("utf-8")
+
+
+def test_captions_that_nobody_wrote_are_missed_before_and_during_the_run(tmp_path: Path) -> None:
+    row = {"question": "Which?", "choices": ["x", "y"], "answer": "B", "solution": "Because of y."}
+    rows = [{**row, "id": str(n), "split": split} for n, split in enumerate(("train", "train", "dev", "test"))]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    dataset = {"name": "files", "path": str(tmp_path / "q.jsonl"), "columns": COLUMNS}
+    recipe = write_science(tmp_path, dataset=dataset, task={"name": "multiple_choice"}, features=None)
+    (problem,) = check(load_recipe(recipe, ["answer.captions=true"]), Reporter.silent()).problems
+    assert problem.startswith("answer: captions: true, but no example has a caption")
+    with pytest.raises(DataError, match="no example has a caption"):
+        go(recipe, "rationale.captions=true", last="rationale")
+    with pytest.raises(DataError, match="no example has a caption"):
+        go(recipe, "answer.captions=true", last="answer")
+
+
+@pytest.mark.parametrize(
+    ("stage", "place", "hint"),
+    [
+        ("features", "3-features", "features.batch_size"),
+        ("rationale", "4-rationale", "rationale.watch.batch_size"),
+        ("evaluate", "6-evaluate", "evaluate.batch_size"),
+    ],
+)
+def test_full_memory_names_the_setting(
+    science: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, place: str, hint: str
+) -> None:
+    def full(*args: object, **options: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+
+    recipe = copy_run(science, tmp_path, without=(place,) if stage != "rationale" else ("explained*",))
+    (tmp_path / "run" / place / "stage.json").unlink(missing_ok=True)
+    monkeypatch.setattr(Clerk, "write", full)
+    monkeypatch.setattr(LoadedExtractor, "extract", full)
+    with pytest.raises(TrainingError, match="out of memory") as found:
+        go(recipe, "rationale.folds=2", first=stage, last=stage)
+    assert hint in found.value.hint
+
+
+def test_a_temperature_that_is_no_longer_wanted_is_forgotten(science: Path, tmp_path: Path) -> None:
+    recipe = copy_run(science, tmp_path, without=("6-evaluate", "7-report"))
+    kept = tmp_path / "run/5-answer/model/calibration.json"
+    assert kept.is_file()
+    go(
+        recipe,
+        "rationale.folds=2",
+        "evaluate.calibrate=false",
+        "evaluate.baselines=[]",
+        first="evaluate",
+        last="evaluate",
+    )
+    assert not kept.exists()
 
 
 @pytest.mark.parametrize("name", ["mmmu", "aokvqa"])

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from mulcot.datasets.base import Dataset
 from mulcot.evaluating.views import View, see
 from mulcot.media import Gallery
 from mulcot.predicting.predictor import Predictor
 from mulcot.predicting.tape import Asked, Tape
 from mulcot.progress import Reporter
 from mulcot.records import Example, Prediction, Rejected
+
+AGAIN = "Delete it; the same command writes it anew."
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,10 @@ class EvaluationSet:
     name: str
     examples: tuple[Example, ...]
     gallery: Gallery
+    dataset: Dataset | None = None
+    """Where they come from, if not from the run's own dataset: then equal ids mean nothing."""
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    """Rows of the other dataset that could not be used, by reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ def ask_set(
     path = folder / data.name / f"{contestant.name}.jsonl"
     want = {"generate": contestant.generate, "label_only": contestant.label_only}
     examples, gallery = see(contestant.view, data.examples, data.gallery)
-    tape = Tape(path, {**predictor.identity(), **want, "view": contestant.view})
+    tape = Tape(path, {**predictor.identity(), **want, "view": contestant.view}, hint=AGAIN)
     label = f"evaluate: {contestant.name} on {data.name}"
     with reporter.bar(label, total=len(examples), unit="examples") as bar:
         rows = (Asked(f"{data.name}:{number}", example) for number, example in enumerate(examples, 1))

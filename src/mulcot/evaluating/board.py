@@ -40,6 +40,7 @@ class Board:
         others: Sequence[str] = [] if own is None else [name for name in self.answers if name != against]
         return SetScores(
             examples=len(examples),
+            rejected=dict(self.data.rejected),
             labels={label: right.count(label) for label in labels},
             models=self.models,
             comparisons=[

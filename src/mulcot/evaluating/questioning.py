@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from mulcot.evaluating.question_scores import Errors, GroupScore, Hallucination, QuestionScores, WrittenAnswers
 from mulcot.metrics.bootstrap import mean_intervals
 from mulcot.records import Example, Prediction, Rejected
+from mulcot.tasks.letters import LETTERS
 from mulcot.world.checking import Statement, check_chain
 from mulcot.world.science import ScienceTruth
 from mulcot.world.science_checking import check_science
@@ -86,9 +87,10 @@ def _written(examples: Sequence[Example], answers: Answers) -> WrittenAnswers:
     said = [answer.published_label if isinstance(answer, Prediction) else None for answer in answers]
     unparsed = [isinstance(answer, Rejected) or answer.label is None for answer in answers]
     right = sum(label == example.label for label, example in zip(said, examples, strict=True))
-    # A draw among A to E can only be right where the right answer is one of them.
+    # A draw among A to E can only be right where the right answer is one of them, which it is for a few labels.
     lucky = sum(
-        label is None and (example.label or "") in "ABCDE" for label, example in zip(said, examples, strict=True)
+        label is None and (len(example.label or "") > 1 or (example.label or "") in LETTERS[:GUESSES])
+        for label, example in zip(said, examples, strict=True)
     )
     total = len(examples)
     return WrittenAnswers(

@@ -211,6 +211,10 @@ class SetScores(Settings):
     comparisons: list[Comparison] = Field(default_factory=list)
     questions: dict[str, QuestionScores] = Field(default_factory=dict)
     """What is special about questions with rationales, by model; for multimodal-cot."""
+    rejected: dict[str, int] = Field(default_factory=dict)
+    """Rows of another dataset that could not be used, by reason; those of the run's own are in its dataset stage."""
+    published: list[PublishedRow] = Field(default_factory=list)
+    """What the paper reports on another dataset."""
 
 
 class Scores(Settings):

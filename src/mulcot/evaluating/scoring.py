@@ -33,6 +33,8 @@ from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.tasks.base import Task
 
 Answers = Sequence[Prediction | Rejected]
+LEAST = 1e-300
+"""The smallest probability of a label that is possible."""
 
 
 @dataclass(frozen=True)
@@ -149,12 +151,15 @@ def label_set(task: Task, examples: Sequence[Example]) -> tuple[str, ...]:
 
 
 def probability_table(task: Task, found: Sequence[tuple[Example, Prediction]]) -> tuple[list[list[float]], list[int]]:
-    """Label probabilities without any temperature, and the places of the right labels; broken scores are left out."""
+    """Label probabilities without any temperature, and the places of the right labels; broken scores are left out.
+
+    0 stands for a label that the example cannot have, such as a choice that its question lacks, and for nothing else.
+    """
     labels = label_set(task, [example for example, _ in found])
     rows, right = [], []
     for example, answer in found:
         if answer.probabilities and example.label in labels:
-            rows.append([answer.probabilities.get(label, 0.0) for label in labels])
+            rows.append([max(answer.probabilities[x], LEAST) if x in answer.probabilities else 0.0 for x in labels])
             right.append(labels.index(example.label))
     return rows, right
 

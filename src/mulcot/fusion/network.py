@@ -111,8 +111,9 @@ class FusionNetwork(nn.Module):
         return hidden_BTD
 
     def logits(self, hidden_BTD: Tensor) -> Tensor:
-        """The language-model head, in fp32."""
-        return linear(self._scaled(hidden_BTD), self.inner.lm_head.weight).float()
+        """The language-model head, in fp32 whatever the arithmetic: near choices must not become equal."""
+        with torch.autocast(self.device.type, enabled=False):
+            return linear(self._scaled(hidden_BTD).float(), self.inner.lm_head.weight.float())
 
     def _scaled(self, hidden_BTD: Tensor) -> Tensor:
         config = self.inner.config

@@ -1,4 +1,8 @@
-"""Do label probabilities mean what they say? ECE, Brier, the reliability curve, and a temperature that mends them."""
+"""Do label probabilities mean what they say? ECE, Brier, the reliability curve, and a temperature that mends them.
+
+A probability of exactly 0 is a label that the example cannot have, such as the letter of a choice that its question
+lacks: no temperature gives it any weight.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from mulcot.errors import MulcotError
 BINS = 15
 TEMPERATURES = (0.05, 20.0)
 _SMALLEST = 1e-12
+"""What counts where the right label was impossible."""
 _TOLERANCE = 1e-3
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _PRECISION = 1e-5
@@ -62,7 +67,7 @@ def calibrate(probabilities: Sequence[Sequence[float]] | Floats, right: Sequence
     return Calibration(
         ece=sum(one.examples * abs(one.confidence - one.accuracy) for one in curve) / len(gold),
         brier=float(((table - one_hot) ** 2).sum(1).mean()),
-        loss=_loss(_logarithms(table), gold, 1.0),
+        loss=_loss(_logarithms(table, gold), gold, 1.0),
         accuracy=float(hit.mean()),
         confidence=float(confidence.mean()),
         bins=tuple(curve),
@@ -76,7 +81,7 @@ def fit_temperature(probabilities: Sequence[Sequence[float]] | Floats, right: Se
     for a model without a mistake, the end of the allowed range comes back.
     """
     table, gold = _checked(probabilities, right)
-    logits = _logarithms(table)
+    logits = _logarithms(table, gold)
     low, high = math.log(TEMPERATURES[0]), math.log(TEMPERATURES[1])
     left, right_end = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left, at_right = _loss(logits, gold, math.exp(left)), _loss(logits, gold, math.exp(right_end))
@@ -128,8 +133,12 @@ def _checked_table(probabilities: Sequence[Sequence[float]] | Floats) -> Floats:
     return table
 
 
-def _logarithms(table: Floats) -> Floats:
-    out: Floats = np.log(np.maximum(table, _SMALLEST))
+def _logarithms(table: Floats, gold: Ints | None = None) -> Floats:
+    with np.errstate(divide="ignore"):
+        out: Floats = np.log(table)
+    if gold is not None:
+        rows = np.arange(len(gold))
+        out[rows, gold] = np.where(np.isneginf(out[rows, gold]), math.log(_SMALLEST), out[rows, gold])
     return out
 
 

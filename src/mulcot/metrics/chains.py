@@ -1,16 +1,18 @@
-"""How near generated chains come to reference chains, as two named variants.
+"""How near generated chains come to reference chains, as named variants.
 
-`paper` is what the MulCoT-RD code computes, per pair and averaged; `standard` is what the usual tools compute. The
-same pair of texts differs by several points between the two, so no number leaves this file without its variant.
+`paper` is what the MulCoT-RD code computes, per pair and averaged; `multimodal_cot` is what the code of that method
+computes; `standard` is what the usual tools compute. The same pair of texts differs by several points between them, so
+no number leaves this file without its variant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
+from typing import TypeVar
 
 from mulcot.errors import MulcotError
 from mulcot.metrics.bleu import corpus_bleu, pair_bleu
@@ -19,7 +21,7 @@ from mulcot.metrics.distinct import corpus_distinct, text_distinct
 from mulcot.metrics.meteor import Synonyms, meteor
 from mulcot.metrics.rouge import published_rouge_l, standard_rouge_l
 from mulcot.metrics.similarity import MAX_PIECES, MiniLM, find_minilm
-from mulcot.metrics.tokens import MAX_CHARACTERS, Words, comparable
+from mulcot.metrics.tokens import MAX_CHARACTERS, Words, comparable, cut_words
 from mulcot.metrics.wordnet import find_wordnet, open_wordnet
 from mulcot.progress import Reporter
 
@@ -30,6 +32,7 @@ NO_WORDNET = (
 )
 NOT_WANTED = "not asked for"
 
+T = TypeVar("T")
 Pair = tuple[str, str]
 """A generated text and its reference."""
 
@@ -65,7 +68,9 @@ class ChainScorer:
         minilm: Path | None = None,
         similarity: bool = True,
         reporter: Reporter | None = None,
+        variants: Sequence[str] = ("paper", "standard"),
     ) -> None:
+        self._variants = {name: _VARIANTS[name] for name in variants}
         self._reporter = reporter
         self._words = Words()
         self._notes: dict[str, str] = {}
@@ -76,18 +81,18 @@ class ChainScorer:
             self._notes["similarity"] = NOT_WANTED
 
     def score(self, pairs: Sequence[Pair]) -> dict[str, ChainScores]:
-        """Both variants, `paper` and `standard`."""
+        """Every variant that was asked for."""
         if not pairs:
             notes = dict.fromkeys(CHAIN_METRICS, "there are no pairs")
-            return {name: ChainScores(scores=dict.fromkeys(CHAIN_METRICS), notes=notes) for name in _VARIANTS}
+            return {name: ChainScores(scores=dict.fromkeys(CHAIN_METRICS), notes=notes) for name in self._variants}
         said, there, cut = _comparable(pairs)
         shared = self._shared(said, there)
         if cut:
             shared.notes["length"] = f"{cut} texts were compared by their first {MAX_CHARACTERS:,} characters only"
-        return {name: variant(self._words, said, there, shared) for name, variant in _VARIANTS.items()}
+        return {name: variant(self._words, said, there, shared) for name, variant in self._variants.items()}
 
     def _shared(self, said: Sequence[str], there: Sequence[str]) -> _Shared:
-        """What both variants have in common: METEOR and similarity."""
+        """What the variants have in common: METEOR and similarity."""
         words = self._words.treebank
         values = [meteor(words(p), words(r), self._synonyms) for p, r in zip(said, there, strict=True)]
         shared = _Shared(notes=dict(self._notes))
@@ -175,6 +180,39 @@ def _paper(words: Words, said: Sequence[str], there: Sequence[str], shared: _Sha
     )
 
 
+def _multimodal_cot(words: Words, said: Sequence[str], there: Sequence[str], shared: _Shared) -> ChainScores:
+    """What the published code of Multimodal-CoT prints about rationales. It knows neither METEOR nor Distinct."""
+    known = [(cut_words(p), cut_words(r)) for p, r in zip(said, there, strict=True) if r.strip()]
+    written = [(p, r) for p, r in zip(said, there, strict=True) if p.strip() and r.strip()]
+    bleu = {order: [pair_bleu(p, r, order) for p, r in known] for order in (1, 4)}
+    rouge = [published_rouge_l(p, r) for p, r in written]
+    notes = {name: note for name, note in shared.notes.items() if name != "meteor"}
+    if skipped := len(known) - len(written):
+        notes["rouge_l"] = f"{skipped} empty predictions are left out, as published"
+    per_pair = {"bleu": bleu[4], "rouge_l": rouge, **_only(shared.per_pair, "similarity")}
+    return ChainScores(
+        scores={
+            **dict.fromkeys(CHAIN_METRICS),
+            "bleu": fmean(bleu[4]) if known else None,
+            "rouge_l": fmean(rouge) if rouge else None,
+            "similarity": shared.mean("similarity"),
+        },
+        beside={"bleu_1": fmean(bleu[1])} if known else {},
+        per_pair={name: column for name, column in per_pair.items() if len(column) == len(said)},
+        how={
+            "bleu": "BLEU-4 per pair, words cut at blanks and periods, no smoothing; mean over pairs with a reference",
+            "bleu_1": "BLEU-1 per pair, else like bleu",
+            "rouge_l": "F of rouge 1.0.1; mean over pairs with both texts",
+            **_only(shared.how, "similarity"),
+        },
+        notes=notes,
+    )
+
+
+def _only(values: Mapping[str, T], name: str) -> dict[str, T]:
+    return {name: values[name]} if name in values else {}
+
+
 def _standard(words: Words, said: Sequence[str], there: Sequence[str], shared: _Shared) -> ChainScores:
     """The usual tools' definitions."""
     bleu, signature = corpus_bleu(said, there)
@@ -204,6 +242,7 @@ def _standard(words: Words, said: Sequence[str], there: Sequence[str], shared: _
 
 _VARIANTS: dict[str, Callable[[Words, Sequence[str], Sequence[str], _Shared], ChainScores]] = {
     "paper": _paper,
+    "multimodal_cot": _multimodal_cot,
     "standard": _standard,
 }
 

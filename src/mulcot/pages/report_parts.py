@@ -25,6 +25,7 @@ from mulcot.reporting.results import (
     final_model,
     first_set,
     ordered,
+    rouge_of,
     rows,
     title_of,
     verdict,
@@ -36,6 +37,8 @@ Values = dict[str, Any]
 BARS = 16
 """Bars of a histogram; the longest tail shares the last one."""
 MEASURES = {"accuracy": "Accuracy", "rouge_l": "ROUGE-L"}
+ROUGE = "ROUGE-L"
+"""A column of the paper's tables: rouge-score with its stemmer, which is the variant `standard`."""
 HISTOGRAMS = {"replies_per_example": "replies per example", "words_per_chain": "words per chain"}
 
 
@@ -100,13 +103,13 @@ def results(view: View) -> Values | None:
 
 def questions(view: View) -> Values | None:
     """Accuracy by kind of question, with the paper's rows; for multimodal-cot."""
-    sets = [_questions(name, found) for name, found in view.sets if found.questions]
+    sets = [_questions(view.run, name, found) for name, found in view.sets if found.questions]
     if not sets:
         return None
     counts = view.run.stages["rationale"].counts if "rationale" in view.run.stages else {}
     authors = {"by_human": "the dataset's authors", "by_teacher": "the teacher", "by_imported": "a teacher, imported"}
     taught = [(who, counts[name]) for name, who in authors.items() if counts.get(name)]
-    return {"sets": sets, "taught": taught, "published": view.run.scores.published if view.run.scores else []}
+    return {"sets": sets, "taught": taught}
 
 
 def diagnosis(view: View) -> Values | None:
@@ -185,7 +188,7 @@ def gallery(view: View) -> Values | None:
     drawn = view.drawn
     if not drawn.cases:
         return None
-    pictures = [view.thumbnails.of(case.example) for case in drawn.cases]
+    pictures = [[] if case.foreign else view.thumbnails.of(case.example) for case in drawn.cases]
     return {
         "cases": list(zip(drawn.cases, pictures, strict=True)),
         "drawn": drawn,
@@ -246,16 +249,22 @@ def _result(run: Run) -> Values | None:
     return {"set": name, "examples": found.examples, "row": table[model], "beside": beside}
 
 
-def _questions(name: str, found: SetScores) -> Values:
+def _questions(run: Run, name: str, found: SetScores) -> Values:
     """One set: everyone by group, and of those that wrote their own rationales what these say."""
     models = [
         (title_of(model), model, found.questions[model]) for model in ordered(found.models) if model in found.questions
     ]
     wrote = [(title, scores) for title, model, scores in models if model in ("answer", "text_only")]
+    rouge = [ROUGE] if any(rouge_of(found.models[model]) for _, model, _ in models) else []
     return {
         "name": name,
         "models": models,
-        "groups": list(dict.fromkeys(group for _, _, scores in models for group in scores.groups)),
+        "groups": [*dict.fromkeys(group for _, _, scores in models for group in scores.groups), *rouge],
+        "rouge": {
+            model: overlap for model, overlap in ((m, rouge_of(found.models[m])) for m in found.models) if overlap
+        },
+        "published": found.published or (run.scores.published if run.scores and name == "test" else []),
+        "rejected": found.rejected,
         "errors": [(title, scores.errors) for title, scores in wrote if scores.errors],
         "hallucination": [(title, scores.hallucination) for title, scores in wrote if scores.hallucination],
         "shortened": max((scores.shortened for _, scores in wrote), default=0),

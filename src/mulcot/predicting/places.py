@@ -46,9 +46,12 @@ def is_model(folder: Path) -> bool:
     return any((folder / name).is_file() for name in MADE_HERE)
 
 
-def save_temperature(folder: Path, temperature: float) -> None:
-    """Keeps beside the model what its label scores are divided by."""
-    write_json(folder / CALIBRATION_FILE, {"temperature": temperature})
+def save_temperature(folder: Path, temperature: float | None) -> None:
+    """Keeps beside the model what its label scores are divided by; None leaves them as they are."""
+    if temperature is None:
+        (folder / CALIBRATION_FILE).unlink(missing_ok=True)
+    else:
+        write_json(folder / CALIBRATION_FILE, {"temperature": temperature})
 
 
 def load_temperature(folder: Path) -> float:

@@ -56,6 +56,8 @@ class Poser:
         if self.eyes.blind:
             return dataclasses.replace(example, images=()), {}
         if isinstance(item, Post):
+            if self.eyes.imported and item.image:
+                raise MediaError("missing_features", "the model learned with imported features; new pictures have none")
             named_here = {picture_key(picture): picture for picture in item.pictures(DEFAULT_LIMITS)}
             images = tuple(ImageRef(path="picture", sha256=key) for key in named_here)
             return dataclasses.replace(example, images=images), named_here

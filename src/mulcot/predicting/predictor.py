@@ -103,7 +103,7 @@ class Predictor:
         return ROUNDS * self.batch_size
 
     def identity(self) -> Json:
-        """Everything that decides an answer, as plain JSON."""
+        """Everything that decides an answer but for rounding, as plain JSON."""
         weights = (
             {} if self.folder is None else {p.name: file_hash(p) for p in sorted(self.folder.glob("*.safetensors"))}
         )
@@ -114,7 +114,6 @@ class Predictor:
             "cleaning": self.cleaning.identity(),
             "temperature": self.temperature,
             "decoding": self.decoding.identity(),
-            "batch_size": self.batch_size,
             "longest": self.longest,
         }
 

@@ -59,7 +59,7 @@ class Eyes:
     @property
     def imported(self) -> bool:
         """Whether nothing is known of the extractor, so that known features are all there are."""
-        return self.known is not None and self.model.vision is not None and not self.model.vision.extractor
+        return self.model.vision is not None and not self.model.vision.extractor
 
     def knows(self, key: str) -> bool:
         """Whether the features of this picture are there already."""

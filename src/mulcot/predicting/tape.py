@@ -68,8 +68,10 @@ class Count:
 class Tape:
     """One output file, held by one process."""
 
-    def __init__(self, path: Path, identity: Json) -> None:
+    def __init__(self, path: Path, identity: Json, *, hint: str = HINT) -> None:
         self.path = path
+        self.hint = hint
+        """What to do about a file that was made otherwise."""
         self.mark = fingerprint(identity)
         self.count = Count()
 
@@ -89,7 +91,7 @@ class Tape:
                     os.fsync(file.fileno())
                 yield self.count.rows
             if file.readline():
-                raise MulcotError(f"{self.path} has more lines than there are rows", hint=HINT)
+                raise MulcotError(f"{self.path} has more lines than there are rows", hint=self.hint)
 
     @contextmanager
     def _held(self, force: bool) -> Iterator[IO[bytes]]:
@@ -105,7 +107,7 @@ class Tape:
             if not file.tell():
                 write_json(self.beside, {"fingerprint": self.mark})
             elif self._made_with() != self.mark:
-                raise MulcotError(f"{self.path} was made with another model, other settings or by hand", hint=HINT)
+                raise MulcotError(f"{self.path} was made with another model, other settings or by hand", hint=self.hint)
             file.seek(0)
             yield file
 
@@ -135,7 +137,7 @@ class Tape:
         except (ValueError, TypeError, KeyError, AttributeError):
             same = False
         if not same:
-            raise MulcotError(f"{self.path}: what stands for {asked.source} is no answer to it", hint=HINT)
+            raise MulcotError(f"{self.path}: what stands for {asked.source} is no answer to it", hint=self.hint)
         return found
 
     def _line(self, asked: Asked, said: Prediction | Rejected) -> bytes:

@@ -117,7 +117,7 @@ class TwoStagePredictor:
         return 4 * self.batch_size
 
     def identity(self) -> Json:
-        """Everything that decides an answer, as plain JSON."""
+        """Everything that decides an answer but for rounding, as plain JSON."""
         folders = [] if self.folder is None else [self.folder]
         if self.folder is not None and self.answerer.wording.rationale_model is not None:
             folders.append(self.folder / self.answerer.wording.rationale_model)
@@ -130,7 +130,6 @@ class TwoStagePredictor:
             "cleaning": self.cleaning.identity(),
             "temperature": self.temperature,
             "decoding": self.decoding.identity(),
-            "batch_size": self.batch_size,
         }
 
     def predict(

@@ -31,7 +31,15 @@ def read_answer(line: str, path: Path) -> Answer:
 
 def labelled_examples(run: Run) -> dict[str, Example]:
     """The run's examples that have a right label, by id; empty where the dataset stage is not finished."""
-    path = run.file("dataset", "examples.jsonl")
+    return _labelled(run.file("dataset", "examples.jsonl"))
+
+
+def foreign_examples(run: Run, name: str) -> dict[str, Example]:
+    """The same of another dataset's set; its ids are its own. Empty where the set is a split of the run."""
+    return _labelled(run.file("evaluate", f"sets/{name}/examples.jsonl"))
+
+
+def _labelled(path: Path | None) -> dict[str, Example]:
     if path is None:
         return {}
     try:

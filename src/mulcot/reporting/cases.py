@@ -12,7 +12,7 @@ from mulcot.evaluating.grounding import world_chain
 from mulcot.formats.reasons import Taught
 from mulcot.formats.strings import RATIONALE
 from mulcot.records import Example, Prediction, Rationale, Rejected, content_id, read_lines
-from mulcot.reporting.answers import labelled_examples, lines_of, read_answer
+from mulcot.reporting.answers import foreign_examples, labelled_examples, lines_of, read_answer
 from mulcot.reporting.results import ordered, title_of
 from mulcot.reporting.run import Run
 from mulcot.reporting.words import POSTS, Words
@@ -84,6 +84,8 @@ class Case:
     opinions: tuple[Opinion, ...]
     reference: Voice | None
     words: Words = POSTS
+    foreign: bool = False
+    """Of another dataset, whose pictures are not the run's."""
 
     @cached_property
     def meant(self) -> dict[str, str]:
@@ -146,12 +148,13 @@ def outcome_of(right: tuple[tuple[str, bool], ...]) -> str:
 
 def draw_cases(run: Run, number: int, seed: int) -> Drawn:
     """At most `number` cases; which ones depends on the seed and their ids alone."""
-    examples = labelled_examples(run)
+    own = labelled_examples(run)
     groups: dict[tuple[str, str, str], list[_Place]] = {}
     sheets: list[_Sheet] = []
     elsewhere: list[str] = []
     whole = 0
     for sheet in _sheets(run):
+        examples = sheet.foreign or own
         known = [(place, examples[i]) for place, i in enumerate(sheet.ids) if i in examples]
         whole += len(known)
         if not known:
@@ -161,9 +164,9 @@ def draw_cases(run: Run, number: int, seed: int) -> Drawn:
             groups.setdefault(group, []).append(_Place(content_id(str(seed), example.id), len(sheets), place))
         sheets.append(sheet)
     chosen = sorted((at.sheet, at.place) for at in _evenly([sorted(group) for group in groups.values()], number))
-    wanted = {sheets[sheet].ids[place] for sheet, place in chosen}
+    wanted = {sheets[sheet].ids[place] for sheet, place in chosen if not sheets[sheet].foreign}
     rationales, taught = _rationales(run, wanted), _taught(run, wanted)
-    cases = [_case(sheets[sheet], place, examples, rationales, taught, run.words) for sheet, place in chosen]
+    cases = [_case(sheets[sheet], place, own, rationales, taught, run.words) for sheet, place in chosen]
     return Drawn(cases, whole, elsewhere)
 
 
@@ -183,6 +186,8 @@ class _Sheet:
     paths: dict[str, Path]
     lines: dict[str, list[str]]
     told: dict[str, list[Prediction | Rejected]]
+    foreign: dict[str, Example]
+    """The set's own examples, where it is of another dataset."""
 
     @cached_property
     def ids(self) -> list[str]:
@@ -210,7 +215,7 @@ def _sheets(run: Run) -> Iterator[_Sheet]:
         lines = {model: lines_of(path) for model, path in paths.items()}
         told = {m: [read_answer(line, paths[m]) for line in lines.pop(m)] for m in paths if m in MAIN}
         if told:
-            yield _Sheet(name, paths, lines, told)
+            yield _Sheet(name, paths, lines, told, foreign_examples(run, name))
 
 
 def _evenly(groups: list[list[_Place]], number: int) -> list[_Place]:
@@ -245,13 +250,15 @@ def _taught(run: Run, wanted: set[str]) -> dict[str, Taught]:
 def _case(
     sheet: _Sheet,
     place: int,
-    examples: Mapping[str, Example],
+    own: Mapping[str, Example],
     rationales: Mapping[str, Rationale],
     taught: Mapping[str, Taught],
     words: Words,
 ) -> Case:
-    example = examples[sheet.ids[place]]
+    example = (sheet.foreign or own)[sheet.ids[place]]
     opinions = sheet.opinions(place, example, others=True)
+    if sheet.foreign:
+        return Case(sheet.name, example, opinions, _reference(example, None, None), words, foreign=True)
     reference = _reference(example, rationales.get(example.id), taught.get(example.id))
     return Case(sheet.name, example, opinions, reference, words)
 

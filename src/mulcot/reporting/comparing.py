@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from mulcot.errors import MulcotError
 from mulcot.metrics.comparison import compare_labels, mcnemar
 from mulcot.records import Json
-from mulcot.reporting.answers import given_labels, labelled_examples
+from mulcot.reporting.answers import foreign_examples, given_labels, labelled_examples
 from mulcot.reporting.flow import spent
 from mulcot.reporting.results import Row, ordered, rows, title_of
 from mulcot.reporting.run import Run, read_run
@@ -146,9 +146,11 @@ def _tables(runs: Sequence[Run]) -> Iterator[Table]:
 
 def _pairs(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Pair]:
     """Every two runs, on every set and model that both have."""
-    right = [{i: example.label or "" for i, example in labelled_examples(run).items()} for run in runs]
+    own = [labelled_examples(run) for run in runs]
     sets = dict.fromkeys(name for run in runs if run.scores for name in run.scores.sets)
     for name in sets:
+        known = [foreign_examples(run, name) or own[number] for number, run in enumerate(runs)]
+        right = [{i: example.label or "" for i, example in examples.items()} for examples in known]
         for model in MODELS:
             given = [given_labels(run, name, model) for run in runs]
             for a, b in combinations(range(len(runs)), 2):

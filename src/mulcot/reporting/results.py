@@ -22,6 +22,7 @@ TITLES = {
     "image_only": "image only",
 }
 OVERLAP = {
+    "bleu_1": "BLEU-1",
     "bleu": "BLEU-4",
     "meteor": "METEOR",
     "meteor_exact_stem": "METEOR without synonyms",
@@ -136,7 +137,12 @@ def verdict(one: Comparison) -> str:
 
 def overlap_of(scores: ModelScores, measure: str) -> float | None:
     """One chain measure as published."""
-    return _number((scores.overlap.get("paper") or {}).get(measure))
+    return _number((scores.overlap.get("paper") or scores.overlap.get("multimodal_cot") or {}).get(measure))
+
+
+def rouge_of(scores: ModelScores) -> Value | None:
+    """ROUGE-L of rationales as the Multimodal-CoT paper reports it, which is the standard one."""
+    return _with_ends(scores.overlap.get("standard") or {}, "rouge_l")
 
 
 def _values(labels: LabelQuality) -> dict[str, Value]:

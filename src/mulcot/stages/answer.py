@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import model_validator
@@ -22,6 +23,7 @@ from mulcot.fusion.settings import T5Fusion
 from mulcot.inference.settings import Decoding
 from mulcot.records import Example, Json
 from mulcot.stages.base import Job, Stage
+from mulcot.stages.captions import need_captions
 from mulcot.stages.learning import MODEL, examples_of, part_of, training_examples
 from mulcot.stages.questions import (
     PUBLISHED,
@@ -66,7 +68,7 @@ class AnswerStage(Stage):
     rationales: Literal["gold", "own", "cross_fitted"] = "gold"
     """Which rationales QCMG-A is trained on: those the first model was taught, as published; those it wrote about its
     own training data; or those that models wrote which had not seen the example (`rationale.folds`), the nearest to
-    what is read in the end."""
+    what is read in the end. A question that nobody explained is always read with what the first model wrote."""
     published_mix: bool = False
     """Train on lecture and explanation though explanations alone are read in the end, as the published code does."""
     authors: Authors = "human_first"
@@ -107,6 +109,8 @@ class AnswerStage(Stage):
         features = features_of(job)
         machine = open_machine(job, self.training, features)
         train, reasons = captioned(job, training_examples(job)), self._reasons(job)
+        if self.captions:
+            need_captions(train)
         if self.format in WITH_RATIONALE:
             train = [example for example in train if example.id in reasons]
         clerk = load_clerk(self.backbone, job, features, self.watch.batch_size)
@@ -129,6 +133,8 @@ class AnswerStage(Stage):
         sources = Counter(reasons.get(example.id, NOTHING).source for example in train)
         told = {f"by_{name}": number for name, number in sorted(sources.items())} if reasons else {}
         accuracy = round(result.best.value, 4)
+        if self.captions:
+            told["captioned"] = sum(bool(example.caption) for example in train)
         return {"taught": len(train), **told, "best_step": result.best_step, "dev_accuracy": accuracy, **cut}
 
     @property
@@ -149,16 +155,17 @@ class AnswerStage(Stage):
         if self.format != "QCMG-A":
             return find_reasons(training_examples(job), teacher_chains(job), self.authors, lecture=False)
         before = job.before["rationale"]
+        written = _said(before / EXPLAINED, "model")
         if self.rationales == "gold":
             taught = load_taught(before / TAUGHT)
-            return self._mixed(job, taught) if self.published_mix else taught
-        written = load_explained(before / EXPLAINED, "model", ("train",))
-        if self.rationales == "cross_fitted":
-            crossed = load_explained(before / EXPLAINED, "cross_fitted", ("train",))
-            written = {**written, **crossed} if crossed else {}  # no model learned from those that are in no fold
-        if not written:
+            # In the end the model explains every question, so here it explains those that nobody explained.
+            return {**written, **(self._mixed(job, taught) if self.published_mix else taught)}
+        if self.rationales == "own":
+            return written
+        crossed = _said(before / EXPLAINED, "cross_fitted")
+        if not crossed:
             raise DataError("the stage rationale wrote no cross-fitted rationales", hint="Set rationale.folds to 5.")
-        return {example_id: Reason(row.text, row.source) for example_id, row in written.items()}
+        return {**written, **crossed}  # no model learned from those that are in no fold
 
     def _mixed(self, job: Job, taught: Mapping[str, Reason]) -> Mapping[str, Reason]:
         """With the lecture, where a person wrote the rationale."""
@@ -191,3 +198,8 @@ class AnswerStage(Stage):
 
         question = self._wording.question(task, example, rationale)
         return Examined(question, self._wording.asked(task, example), example.label or "")
+
+
+def _said(path: Path, source: str) -> dict[str, Reason]:
+    """What was written about training examples, by id."""
+    return {key: Reason(row.text, row.source) for key, row in load_explained(path, source, ("train",)).items()}

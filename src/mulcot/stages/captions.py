@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mulcot.errors import Interrupted, MediaError, TeacherError
+from mulcot.errors import DataError, Interrupted, MediaError, TeacherError
 from mulcot.progress import Bar
 from mulcot.records import Example, ImageRef, Json, Record, read_lines
 from mulcot.rundir import atomic
@@ -31,6 +31,9 @@ USER = (
     "Describe this picture in one paragraph: what it shows, how many of each thing, where they are, "
     "and every word that is written in it. Say only what can be seen."
 )
+
+NO_CAPTIONS = "captions: true, but no example has a caption."
+WRITE_CAPTIONS = "Give the dataset's captions, or a features.captioner that writes them."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +106,12 @@ def with_captions(folder: Path, examples: Sequence[Example]) -> list[Example]:
         return example if example.caption or not texts else dataclasses.replace(example, caption=" ".join(texts))
 
     return [captioned(example) for example in examples]
+
+
+def need_captions(examples: Sequence[Example]) -> None:
+    """Refuses to learn without captions where they were asked for."""
+    if not any(example.caption for example in examples):
+        raise DataError(NO_CAPTIONS.rstrip("."), hint=WRITE_CAPTIONS)
 
 
 async def _ask(

@@ -74,7 +74,10 @@ class EvaluateStage(SetsStage):
 
         marker = Marker(job.task, ChainScorer(similarity=self.similarity, reporter=job.reporter))
         rationales = chains_of(job, "teacher")
-        boards = [Board(marker, data, find_references(job.task, data.examples, rationales)) for data in self.sets(job)]
+        boards = [
+            Board(marker, data, find_references(job.task, data.examples, () if data.dataset else rationales))
+            for data in self.sets(job)
+        ]
         self._without_model(job, boards, {rationale.example_id: rationale for rationale in rationales})
         with memory_advice("evaluate", f"Lower evaluate.batch_size (now {self.batch_size})."):
             self._ask_models(job, boards)
@@ -94,7 +97,8 @@ class EvaluateStage(SetsStage):
             if "majority" in self.baselines:
                 always = [Prediction(id=example.id, label=usual) for example in examples]
                 board.add("majority", f"always {usual}, the most frequent label in training", always)
-            said = teacher_answers(job.task, examples, rationales, failed) if "teacher" in self.models else None
+            asked = "teacher" in self.models and board.data.dataset is None
+            said = teacher_answers(job.task, examples, rationales, failed) if asked else None
             if said is not None:
                 board.add("teacher", HOW, said)
 
@@ -116,8 +120,7 @@ class EvaluateStage(SetsStage):
             folder, device(), temperature=1.0, decoding=self.decoding, batch_size=self.batch_size
         )
         temperature = self._temperature(job, name, predictor) if self.calibrate else None
-        if temperature is not None:
-            save_temperature(folder, temperature)
+        save_temperature(folder, temperature)
         for board in boards:
             for contestant in self._contestants(name):
                 answers = ask_set(predictor, contestant, board.data, kept, job.reporter)

@@ -6,7 +6,7 @@ sets/<name>/                     the pictures of other datasets that came withou
 scores.json                      what they are worth; docs/scores.schema.json describes it
 
 `answer` is the pair as it is used. `generated` writes the answer instead of scoring the choices. `no_rationale` and
-`gold_rationale` give the answering model no rationale, or the right one. `text_only` hides the pictures from
+`gold_rationale` give the answering model no rationale, or the right one. `text_only` hides pictures and captions from
 both models; `majority` always gives the most frequent answer of the training data.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from mulcot.formats.reasons import load_taught
-from mulcot.formats.strings import human_reason
+from mulcot.formats.strings import Reason, human_reason
 from mulcot.inference.settings import Decoding
 from mulcot.predicting.places import save_temperature
 from mulcot.records import Example, Json, Prediction, Rejected
@@ -26,7 +26,7 @@ from mulcot.settings import volatile
 from mulcot.stages.base import Job
 from mulcot.stages.evaluation_sets import SetsStage
 from mulcot.stages.learning import MODEL, device, examples_of, training_examples
-from mulcot.stages.questions import all_examples, captioned, features_of
+from mulcot.stages.questions import captioned, features_of
 from mulcot.stages.rationale import TAUGHT
 
 if TYPE_CHECKING:
@@ -63,6 +63,12 @@ class EvaluateQuestionsStage(SetsStage):
 
     def run(self, job: Job) -> Json:
         """Asks what is not yet answered, then scores."""
+        from mulcot.training.guard import memory_advice
+
+        with memory_advice("evaluate", f"Lower evaluate.batch_size (now {self.batch_size})."):
+            return self._evaluate(job)
+
+    def _evaluate(self, job: Job) -> Json:
         from mulcot.evaluating.board import Board
         from mulcot.evaluating.paper import published_rows
         from mulcot.evaluating.scores import Scores
@@ -70,7 +76,8 @@ class EvaluateQuestionsStage(SetsStage):
         from mulcot.metrics.chains import ChainScorer
         from mulcot.predicting.two_stage import TwoStagePredictor
 
-        marker = Marker(job.task, ChainScorer(similarity=self.similarity, reporter=job.reporter))
+        scorer = ChainScorer(similarity=self.similarity, reporter=job.reporter, variants=("multimodal_cot", "standard"))
+        marker = Marker(job.task, scorer)
         predictor = TwoStagePredictor.load(
             job.before["answer"] / MODEL,
             device(),
@@ -80,15 +87,15 @@ class EvaluateQuestionsStage(SetsStage):
             features=features_of(job),
         )
         temperature = self._temperature(job, predictor) if self.calibrate and predictor.scores else None
-        if temperature is not None:
-            save_temperature(job.before["answer"] / MODEL, temperature)
+        save_temperature(job.before["answer"] / MODEL, temperature)
         sets = {}
-        references = _references(job)
+        taught = _taught(job)
         for data in self.sets(job):
             data = dataclasses.replace(data, examples=tuple(captioned(job, data.examples)))
-            board = Board(marker, data, references)
+            board = Board(marker, data, _references(data.examples, {} if data.dataset else taught))
             self._fill(job, board, predictor, temperature)
-            sets[data.name] = self._scores(job, board)
+            published = published_rows(data.dataset.name) if data.dataset else []
+            sets[data.name] = self._scores(job, board).model_copy(update={"published": published})
         found = Scores(task=job.task.name, sets=sets, published=published_rows(job.dataset.name))
         write_json(job.folder / "scores.json", found.model_dump(mode="json"))
         return _counts(sets)
@@ -106,9 +113,9 @@ class EvaluateQuestionsStage(SetsStage):
         pair = ask(PAIR, examples, lambda some: predictor.predict(some, gallery))
         board.add(PAIR, "rationale, then every choice scored" if predictor.scores else "written", pair, temperature)
         if "text_only" in self.baselines and any(example.images for example in examples):
-            blind = [dataclasses.replace(example, images=()) for example in examples]
+            blind = [dataclasses.replace(example, images=(), caption=None) for example in examples]
             said = ask("text_only", blind, lambda some: predictor.predict(some, gallery))
-            board.add("text_only", "the same models without pictures", said)
+            board.add("text_only", "the same models without pictures and captions", said)
         if not predictor.scores:
             return
         own = {answer.id: answer.chain or "" for answer in pair if isinstance(answer, Prediction)}
@@ -118,9 +125,11 @@ class EvaluateQuestionsStage(SetsStage):
         if predictor.explainer is not None and "no_rationale" in self.baselines:
             readings.append(("no_rationale", "the answering model without a rationale", {}, False))
         right = {example_id: reference.text for example_id, reference in board.references.items()}
-        known = any(example.id in right for example in examples)
-        if predictor.explainer is not None and known and "gold_rationale" in self.baselines:
-            readings.append(("gold_rationale", "the answering model with the right rationale", right, False))
+        without = sum(example.id not in right for example in examples)
+        if predictor.explainer is not None and right and "gold_rationale" in self.baselines:
+            rest = f"; {without:,} questions without one keep their own" if without else ""
+            how = f"the answering model with the right rationale{rest}"
+            readings.append(("gold_rationale", how, {**own, **right}, False))
         for name, how, texts, generate in readings:
 
             def answer(some: Sequence[Example], texts: Mapping[str, str] = texts, written: bool = generate) -> Answers:
@@ -167,11 +176,11 @@ class _Asker:
         self, who: str, examples: Sequence[Example], answer: Callable[[Sequence[Example]], Answers]
     ) -> Answers:
         """The answers in the order of the examples."""
-        from mulcot.evaluating.asking import read_answers
+        from mulcot.evaluating.asking import AGAIN, read_answers
         from mulcot.predicting.tape import Asked, Tape
 
         path = self.job.folder / self.folder / self.name / f"{who}.jsonl"
-        tape = Tape(path, {**self.predictor.identity(), "who": who})
+        tape = Tape(path, {**self.predictor.identity(), "who": who}, hint=AGAIN)
         label = f"evaluate: {who} on {self.name}"
         with self.job.reporter.bar(label, total=len(examples), unit="questions") as bar:
             rows = (Asked(f"{self.name}:{number}", example) for number, example in enumerate(examples, 1))
@@ -180,15 +189,17 @@ class _Asker:
         return read_answers(path)
 
 
-def _references(job: Job) -> dict[str, Reference]:
-    """The right rationales: what the stage rationale taught, and what people wrote of the rest."""
+def _taught(job: Job) -> Mapping[str, Reason]:
+    """What the stage rationale learned, by the ids of the run's own examples."""
+    return load_taught(job.before["rationale"] / TAUGHT) if "rationale" in job.before else {}
+
+
+def _references(examples: Sequence[Example], taught: Mapping[str, Reason]) -> dict[str, Reference]:
+    """The right rationales of these examples: what was taught, and what people wrote of the rest."""
     from mulcot.evaluating.references import Reference
 
-    known = ((example.id, human_reason(example, lecture=False)) for example in all_examples(job))
-    reasons = {example_id: reason for example_id, reason in known if reason is not None}
-    if "rationale" in job.before:
-        reasons |= load_taught(job.before["rationale"] / TAUGHT)
-    return {example_id: Reference(reason.text, reason.source) for example_id, reason in reasons.items()}
+    known = ((example.id, taught.get(example.id) or human_reason(example, lecture=False)) for example in examples)
+    return {example_id: Reference(one.text, one.source) for example_id, one in known if one is not None}
 
 
 def _counts(sets: Mapping[str, SetScores]) -> Json:

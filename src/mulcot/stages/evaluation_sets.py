@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -12,7 +13,8 @@ from mulcot.datasets.base import Dataset, datasets, read
 from mulcot.errors import DataError
 from mulcot.media import Gallery, Store
 from mulcot.plugin import Plugin
-from mulcot.records import SPLITS, Example
+from mulcot.records import SPLITS, Example, Rejected
+from mulcot.rundir import write_text
 from mulcot.stages.base import Job, Stage
 from mulcot.stages.learning import examples_of, part_of
 from mulcot.tasks.base import Task
@@ -21,8 +23,15 @@ if TYPE_CHECKING:
     from mulcot.evaluating.asking import EvaluationSet
 
 
+EXAMPLES, REJECTED = "examples.jsonl", "rejected.jsonl"
+SEE = "See `mulcot data stats`."
+
+
 class SetsStage(Stage):
-    """The part of an evaluation that chooses examples."""
+    """The part of an evaluation that chooses examples.
+
+    sets/<name>/   of other datasets: their examples, the rejected rows, and pictures that came without files
+    """
 
     bulky: ClassVar[tuple[str, ...]] = ("sets",)
 
@@ -66,8 +75,20 @@ class SetsStage(Stage):
             yield EvaluationSet(name, tuple(part_of(examples_of(job, name), self.limit, job.seed)), job.gallery())
         for name, dataset in self.others.items():
             store = Store(job.folder / "sets" / name)
-            found = [row for row in read(dataset, job.task, store) if isinstance(row, Example)]
-            examples = part_of([e for e in found if e.split == "test" and e.label is not None], self.limit, job.seed)
+            rows = list(read(dataset, job.task, store))
+            rejected = [row for row in rows if isinstance(row, Rejected)]
+            found = [row for row in rows if isinstance(row, Example) and row.split == "test" and row.label is not None]
+            examples = part_of(found, self.limit, job.seed)
             if not examples:
-                raise DataError(f"evaluate.others.{name} has no labelled test example", hint="See `mulcot data stats`.")
-            yield EvaluationSet(name, tuple(examples), Gallery(dataset.picture_root(), store, dataset.images_limit))
+                hint = f"{len(rejected):,} rows were rejected. See `mulcot data stats`." if rejected else SEE
+                raise DataError(f"evaluate.others.{name} has no labelled test example", hint=hint)
+            where = job.folder / "sets" / name
+            write_text(where / EXAMPLES, "".join(example.to_line() for example in examples))
+            write_text(where / REJECTED, "".join(row.to_line() for row in rejected))
+            yield EvaluationSet(
+                name,
+                tuple(examples),
+                Gallery(dataset.picture_root(), store, dataset.images_limit),
+                dataset,
+                dict(sorted(Counter(row.reason for row in rejected).items())),
+            )

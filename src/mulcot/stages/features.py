@@ -111,7 +111,12 @@ class FeaturesStage(Stage):
         if self.published is not None:
             self._import(job, self.published, examples)
         elif self.extractor is not None:
-            self._extract(job, self.extractor, pictures)
+            from mulcot.training.guard import memory_advice
+
+            with memory_advice(
+                "features", f"Lower features.batch_size (now {self.batch_size}); results stay the same."
+            ):
+                self._extract(job, self.extractor, pictures)
         if (job.folder / FEATURES).exists():
             store = FeatureStore.open(job.folder / FEATURES)
             patches = sum(entry.patches for entry in store.entries.values())

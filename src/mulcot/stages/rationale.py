@@ -29,6 +29,7 @@ from mulcot.records import Example, Json, read_lines
 from mulcot.rundir import write_text
 from mulcot.settings import volatile
 from mulcot.stages.base import Job, Stage
+from mulcot.stages.captions import need_captions
 from mulcot.stages.learning import MODEL, part_of
 from mulcot.stages.questions import (
     PUBLISHED,
@@ -98,9 +99,13 @@ class RationaleStage(Stage):
 
     def run(self, job: Job) -> Json:
         """Trains what is not yet trained, then writes what is not yet written."""
+        from mulcot.training.guard import memory_advice
+
         features = features_of(job)
         machine = open_machine(job, self.training, features)
         examples = all_examples(job)
+        if self.captions:
+            need_captions(examples)
         reasons = find_reasons(examples, teacher_chains(job), self.authors, lecture=self.format == "QCM-LE")
         train = [example for example in examples if example.split == "train" and example.id in reasons]
         if not train:
@@ -117,8 +122,12 @@ class RationaleStage(Stage):
             where, label = folder / "folds" / str(number), f"{self.name}, fold {number + 1} of {self.folds}"
             self._teach(job, machine, features, where, label, rest, reasons)
         if machine.rank == 0:
-            self._explain(job, features, examples, folds)
+            hint = f"Lower rationale.watch.batch_size (now {self.watch.batch_size}); results stay the same."
+            with memory_advice("rationale", hint):
+                self._explain(job, features, examples, folds)
         counts = _counts(job, reasons, train)
+        if self.captions:
+            counts["captioned"] = sum(bool(example.caption) for example in train)
         return {**counts, "best_step": result.best_step, "dev_rouge_l": round(result.best.value, 4), **cut}
 
     def _teach(

@@ -127,7 +127,7 @@ def fit(plan: Plan) -> Result:
 def _smaller(settings: Training) -> str:
     if settings.micro_batch > 1:
         return f"Lower training.micro_batch (now {settings.micro_batch}); results stay the same."
-    return "Set backbone.gradient_checkpointing: true, or a smaller backbone.image_size."
+    return "Set backbone.gradient_checkpointing: true, or a smaller backbone.image_size or backbone.max_source."
 
 
 def _journal(plan: Plan, state: State) -> AbstractContextManager[Journal | None]:
