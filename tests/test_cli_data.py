@@ -71,7 +71,8 @@ def test_check_fails_where_something_must_be_done_and_says_what(tmp_path: Path) 
 
 def test_check_passes_good_data_and_strict_fails_on_warnings(twitter: Path) -> None:
     assert mulcot("data", "check", "twitter", f"root={twitter}").returncode == 0
-    assert mulcot("data", "check", "twitter", f"root={twitter}", "--strict").returncode == 0
+    many = ("synthetic", "train=60", "dev=30", "test=30", "hard=0")
+    assert mulcot("data", "check", *many, "--strict").returncode == 0
     few = mulcot("data", "check", "twitter", f"root={twitter}", "limit=1")
     assert few.returncode == 0
     assert "no row labelled" in few.stdout

@@ -54,6 +54,34 @@ def on_file(model: Path, posts: Path, *words: object) -> Result:
     return call(model, "--input", posts, "--output", posts.parent / "out.jsonl", "--images", images, *words)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--choices", "a", "b", "--choices", "c", "d"), "the order of the choices is not clear"),
+        (("--chioces", "a"), "no such option: --chioces"),
+        (("--choices", "a", "--labelonly"), "no such option: --labelonly"),
+        (("a", "b"), "'a' belongs to no option"),
+        (("--choices", "-1", "-2", "-.5"), "this model reads no choices"),
+    ],
+)
+def test_choices_keep_their_order_or_are_refused(model: Path, words: tuple[str, ...], said: str) -> None:
+    assert said in str(call(model, "--question", "Which?", *words).exception)
+
+
+def test_one_answer_is_printed_and_not_written(model: Path, tmp_path: Path) -> None:
+    refused = call(model, "--text", "what a day", "--output", tmp_path / "x.jsonl")
+    assert "--output is for --input" in str(refused.exception)
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_table_may_call_its_texts_questions(model: Path, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"rows.{kind}"
+    path.write_text({"csv": "id,question\na,Which?\n", "json": '[{"id": "a", "question": "Which?"}]'}[kind])
+    assert call(model, "--input", path, "--output", tmp_path / "out.jsonl").exit_code == 0
+    (row,) = (json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines())
+    assert (row["id"], "reason" in row) == ("a", False)
+
+
 def test_a_post_may_have_several_pictures(model: Path, posts: Path) -> None:
     picture = posts.parent / "pictures" / "a.png"
     Image.new("RGB", (30, 60), "red").save(other := posts.parent / "b.png")

@@ -14,8 +14,12 @@ from mulcot.recipe import Loaded, Recipe
 from mulcot.records import Example
 from mulcot.rundir import RunFolder
 from mulcot.stages.captions import NO_CAPTIONS, WRITE_CAPTIONS
-from mulcot.statistics import Census, Statistics
+from mulcot.stages.evaluation_sets import SetsStage
+from mulcot.stages.rationale import RationaleStage
+from mulcot.statistics import NO_LABEL, Census, Statistics
 from mulcot.tasks.base import Purpose
+
+LEARNING = ("assistant", "student", "rationale", "answer")
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Verdict:
 
     problems: tuple[str, ...]
     statistics: Statistics | None
+    notes: tuple[str, ...] = ()
+    """What does nothing though it is written."""
 
 
 def check(loaded: Loaded, reporter: Reporter, rows: int | None = None) -> Verdict:
@@ -42,16 +48,40 @@ def check(loaded: Loaded, reporter: Reporter, rows: int | None = None) -> Verdic
         statistics = _read_data(loaded, reporter, rows)
     except MulcotError as error:
         return Verdict((f"dataset: {error}",), None)
-    return Verdict(tuple(_without_captions(recipe, statistics)) if rows is None else (), statistics)
+    return Verdict(tuple(_missing(recipe, statistics)) if rows is None else (), statistics, tuple(_unread(recipe)))
 
 
-def _without_captions(recipe: Recipe, statistics: Statistics) -> Iterator[str]:
-    """Models that are to read captions where nobody has written any."""
-    captioner = getattr(recipe.stage("features"), "captioner", None)
-    if captioner is None and not any(split.captions for split in statistics.splits.values()):
+def _missing(recipe: Recipe, statistics: Statistics) -> Iterator[str]:
+    """What stages will look for in the data and not find."""
+    stages = {name: stage for name in METHODS[recipe.method] if (stage := recipe.stage(name)) is not None}
+    splits = statistics.splits
+    labelled = {name: split.count - split.labels.get(NO_LABEL, 0) for name, split in splits.items()}
+    for name in LEARNING:
+        if name in stages and not labelled.get("train"):
+            yield f"{name}: there is no labelled training example"
+            break
+    evaluate = stages.get("evaluate")
+    if isinstance(evaluate, SetsStage) and not any(labelled.get(name) for name in evaluate.splits):
+        yield f"evaluate: there is no labelled example in {', '.join(evaluate.splits)}"
+    rationale = stages.get("rationale")
+    explained = "train" in splits and splits["train"].rationales > 0
+    if isinstance(rationale, RationaleStage) and recipe.teacher is None and not explained:
+        yield "rationale: no training example has a rationale; a section teacher writes them"
+    captioner = getattr(stages.get("features"), "captioner", None)
+    if captioner is None and not any(split.captions for split in splits.values()):
         for name in ("rationale", "answer"):
-            if getattr(recipe.stage(name), "captions", False):
+            if getattr(stages.get(name), "captions", False):
                 yield f"{name}: {NO_CAPTIONS} {WRITE_CAPTIONS}"
+
+
+def _unread(recipe: Recipe) -> Iterator[str]:
+    """Sections that change nothing."""
+    for name in dict.fromkeys(name for stages in METHODS.values() for name in stages):
+        if name not in METHODS[recipe.method] and recipe.stage(name) is not None:
+            yield f"the method {recipe.method} does not read the section {name}"
+    answer = recipe.answer if recipe.method == "multimodal-cot" and recipe.rationale is not None else None
+    if answer is not None and answer.format != "QCMG-A":
+        yield f"answer.format {answer.format} does not read what the section rationale writes"
 
 
 def _read_data(loaded: Loaded, reporter: Reporter, rows: int | None) -> Statistics:

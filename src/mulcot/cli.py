@@ -39,7 +39,7 @@ app.add_typer(cli_teacher.app, name="teacher")
 app.add_typer(cli_tiny.app, name="tiny")
 app.add_typer(recipe_app, name="recipe")
 app.command()(cli_init.init)
-app.command()(cli_predict.predict)
+app.command(context_settings={"ignore_unknown_options": True})(cli_predict.predict)  # a choice may be -3
 app.command()(cli_export.export)
 app.command()(cli_score.score)
 app.command()(cli_report.report)
@@ -158,6 +158,8 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
     verdict = check_recipe(load_recipe(recipe, overrides), Reporter.auto())
     for problem in verdict.problems:
         print(f"error    {problem}")
+    for note in verdict.notes:
+        print(f"note     {note}")
     findings = verdict.statistics.findings() if verdict.statistics else []
     for finding in findings:
         print(f"{finding.level:<8} {finding.message}\n         {finding.advice}")

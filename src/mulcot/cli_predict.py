@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,8 +67,9 @@ def predict(
         return
     if (text is None) == (question is None):
         raise MulcotError("what to ask is not clear", hint="Give one of --text, --question and --input.")
-    if more_choices and not choices:
-        raise MulcotError(f"{more_choices[0]!r} belongs to no option", hint="Put texts with spaces in quotes.")
+    if output is not None:
+        raise MulcotError("--output is for --input; one answer is printed", hint="--json > FILE keeps it.")
+    _check_choices(choices or [], more_choices or [])
     from mulcot.predicting.posts import Post
 
     everything = (*(choices or ()), *(more_choices or ()))
@@ -76,6 +78,18 @@ def predict(
     )
     (found,) = _load(model, max_tokens, batch_size).predict([post], None, **want)
     _show(found, everything, as_json=as_json)
+
+
+def _check_choices(named: Sequence[str], more: Sequence[str]) -> None:
+    """What stands behind the first choice came without a name, so it may be a mistake."""
+    for word in more:
+        if word.startswith("-") and not re.fullmatch(r"-[\d.,]+.*", word):
+            raise MulcotError(f"no such option: {word}", hint="`mulcot predict --help` names them all.")
+        if not named:
+            raise MulcotError(f"{word!r} belongs to no option", hint="Put texts with spaces in quotes.")
+    if more and len(named) > 1:
+        hint = "Name it once: --choices A B C. Or once for each: --choices A --choices B."
+        raise MulcotError("the order of the choices is not clear", hint=hint)
 
 
 def _load(model: Path, max_tokens: int, batch_size: int) -> Predictor | TwoStagePredictor:
@@ -147,6 +161,8 @@ def _lines(found: Prediction, choices: Sequence[str] = ()) -> list[str]:
     if found.label is not None or found.problem:
         label = found.label or f"none ({found.problem})"
         lines.append(f"label    {label}{meant.get(label, '')}")
+        if found.label is None and found.reply:
+            lines.append(f"reply    {printable(found.reply)}")
     lines += [
         f"         {share:6.1%} {printable(name)}{meant.get(name, '')}" for name, share in found.probabilities.items()
     ]

@@ -11,6 +11,7 @@ A section is the settings of one stage and carries the stage's name. This module
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
@@ -88,10 +89,22 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _check_that_rationales_are_there(self) -> Self:
-        if self.answer is not None and self.answer.format == "QCMG-A" and self.rationale is None:
-            problem = "answer.format QCMG-A reads what the stage rationale writes; add that section, or choose QCM-A"
-            raise ValueError(problem)
+        problems = list(self._missing_rationales()) if self.method == "multimodal-cot" else []
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
+
+    def _missing_rationales(self) -> Iterator[str]:
+        """What stages of Multimodal-CoT are to read that nobody writes."""
+        answer, rationale = self.answer, self.rationale
+        if answer is not None and answer.format == "QCMG-A":
+            if rationale is None:
+                yield "answer.format QCMG-A reads what the stage rationale writes; add that section, or choose QCM-A"
+            elif answer.rationales == "cross_fitted" and not rationale.folds:
+                yield "answer.rationales: cross_fitted needs rationale.folds, such as 5"
+        for name, section in (("rationale", rationale), ("answer", answer)):
+            if section is not None and section.authors == "teacher" and self.teacher is None:
+                yield f"{name}.authors: teacher needs a section teacher"
 
     def stage(self, name: str) -> Stage | None:
         """The settings of a stage; None where the recipe has no such section."""

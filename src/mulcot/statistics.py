@@ -18,6 +18,8 @@ from mulcot.tasks.base import Task
 from mulcot.text import normalise
 
 SHOWN_PER_REASON = 5
+FEW = 30
+"""Examples of dev or test below which a score says little."""
 NO_LABEL = "(none)"
 DIGEST = 8
 """Bytes; among a million texts, two share a digest with a chance of one in 40 million."""
@@ -48,6 +50,8 @@ class SplitStatistics(Record):
     """Examples with an aspect."""
     captions: int
     """Examples with a caption."""
+    rationales: int
+    """Examples with an explanation that came with the data."""
     text_length: Lengths
     """In characters."""
     text_words: Lengths
@@ -152,7 +156,7 @@ class _Split:
     """The counters of one split."""
 
     def __init__(self) -> None:
-        self.count = self.without_image = self.aspects = self.captions = self.contradicting = 0
+        self.count = self.without_image = self.aspects = self.captions = self.rationales = self.contradicting = 0
         self.labels: Counter[str] = Counter()
         self.characters: Counter[int] = Counter()
         self.words: Counter[int] = Counter()
@@ -169,10 +173,11 @@ class _Split:
         self.words[len(example.text.split())] += 1
         self.aspects += example.aspect is not None
         self.captions += bool(example.caption)
+        self.rationales += bool(example.rationale)
         self.without_image += not example.images
         self.files.update(_digest(image.path) for image in example.images)
         pictures = sorted({bytes.fromhex(image.sha256[: 2 * DIGEST]) for image in example.images})
-        pair = _digest(normalise(example.text)) + b"".join(pictures)
+        pair = _digest(_said(example)) + b"".join(pictures)
         self.pairs[pair] += 1
         rest = "\x1f".join((example.aspect or "", example.context or "", *example.choices))
         first = self.posts.setdefault(_digest(rest) + pair if rest else pair, example.label)
@@ -188,6 +193,7 @@ class _Split:
             without_image=self.without_image,
             aspects=self.aspects,
             captions=self.captions,
+            rationales=self.rationales,
             text_length=_lengths(self.characters),
             text_words=_lengths(self.words),
             duplicates={
@@ -197,6 +203,14 @@ class _Split:
                 "contradicting": self.contradicting,
             },
         )
+
+
+def _said(example: Example) -> str:
+    """The words by which posts are alike. Many questions share theirs; the choices, the hint and the picture ask."""
+    if not example.choices:
+        return normalise(example.text)
+    shown = sorted(image.sha256 or image.path for image in example.images)
+    return "\x1f".join((normalise(example.text), example.context or "", *example.choices, *shown))
 
 
 def _digest(text: str) -> bytes:
@@ -259,6 +273,11 @@ def _split_findings(statistics: Statistics) -> Iterable[Finding]:
         if splits and name not in splits:
             advice = "Training needs train, choosing the best state needs dev, scores need test; see `splits`."
             yield _finding("warning", f"split {name} is empty", advice)
+        elif name != "train" and name in splits and splits[name].count < FEW:
+            advice = (
+                "One answer moves a score by points. Get more rows, or other `splits`; rows of one picture go together."
+            )
+            yield _finding("warning", f"split {name} has only {splits[name].count} examples", advice)
     for name, split in splits.items():
         missing = [label for label in statistics.expected_labels if label not in split.labels]
         if missing and name in SPLITS:

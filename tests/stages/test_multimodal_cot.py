@@ -156,9 +156,36 @@ def test_what_the_teacher_did_not_explain_is_read_as_the_model_or_a_person_expla
 
 
 def test_cross_fitted_rationales_that_nobody_wrote_are_missed_clearly(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cross-fitted") as found:
-        go(write_science(tmp_path, features=None), "answer.rationales=cross_fitted", last="answer")
-    assert "rationale.folds" in found.value.hint
+    with pytest.raises(RecipeError, match=r"cross_fitted needs rationale\.folds"):
+        go(write_science(tmp_path), "answer.rationales=cross_fitted")
+    with pytest.raises(RecipeError, match=r"rationale\.authors: teacher needs a section teacher"):
+        go(write_science(tmp_path), "rationale.authors=teacher")
+
+
+@pytest.mark.parametrize(
+    ("sections", "problem"),
+    [
+        ({"evaluate": {"splits": ["hard"]}}, "evaluate: there is no labelled example in hard"),
+        ({"dataset": {"name": "synthetic_science", "train": 0}}, "rationale: there is no labelled training example"),
+        ({"dataset": {"name": "synthetic", "train": 9}}, "rationale: no training example has a rationale"),
+    ],
+)
+def test_what_the_data_lack_is_found_before_anything_is_trained(
+    tmp_path: Path, sections: dict[str, Any], problem: str
+) -> None:
+    found = check(load_recipe(write_science(tmp_path, **sections)), Reporter.silent())
+    assert found.problems
+    assert found.problems[0].startswith(problem)
+
+
+def test_what_nobody_reads_is_noted(tmp_path: Path) -> None:
+    options = ["student.backbone.name=tiny", "answer.format=QCM-A"]
+    found = check(load_recipe(write_science(tmp_path), options), Reporter.silent())
+    assert found.problems == ()
+    assert found.notes == (
+        "the method multimodal-cot does not read the section student",
+        "answer.format QCM-A does not read what the section rationale writes",
+    )
 
 
 @pytest.mark.parametrize("form", ["QCM-A", pytest.param("QCM-RA", marks=pytest.mark.slow), "QCM-AR"])

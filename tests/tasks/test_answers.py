@@ -152,7 +152,21 @@ def test_without_the_choices_only_letters_are_read() -> None:
 
 @pytest.mark.parametrize(
     ("reply", "letter"),
-    [("B", "B"), ("The answer is (B).", "B"), ("the copper wire", "B"), ("Answer: C", "C"), ("B it is, or C", None)],
+    [
+        *[
+            ("B", "B"),
+            ("The answer is (B).", "B"),
+            ("the copper wire", "B"),
+            ("Answer: C", "C"),
+            ("B it is, or C", None),
+        ],
+        ("Solution: Iron is a metal.\nAnswer: The answer is (B).", "B"),
+        ("Wood burns. So the answer is B.", "B"),
+        ("The answer is (C). BECAUSE: copper conducts.", "C"),
+        ("The answer is (A). No, the answer is (B).", None),
+        ("The answer is A glass of water", None),
+        ("The answer is not (A).", None),
+    ],
 )
 def test_a_reply_that_is_only_an_answer_counts_as_one(reply: str, letter: str | None) -> None:
     assert letter_alone(reply, CHOICES, ALLOWED) == letter

@@ -25,9 +25,14 @@ class Published(Settings):
     name_map: Path
     """The JSON file that gives each question's id its row in the array."""
 
+    def problems(self) -> list[str]:
+        """A file that is not opened, whatever it holds."""
+        pickled = self.array.suffix in (".pth", ".pt", ".pkl", ".bin")
+        return [f"{self.array} is a pickle, which is not opened. {CONVERT}"] if pickled else []
+
     def read(self) -> tuple[Array, dict[str, int]]:
         """The array, memory-mapped, and the rows by question."""
-        if self.array.suffix in (".pth", ".pt", ".pkl", ".bin"):
+        if self.problems():
             raise DataError(f"{self.array} is a pickle, which is not opened", hint=CONVERT)
         try:
             array: Array = np.load(self.array, mmap_mode="r", allow_pickle=False)

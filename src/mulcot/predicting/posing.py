@@ -53,6 +53,8 @@ class Poser:
     def _pictures(
         self, item: Post | Example, example: Example, gallery: Gallery | None
     ) -> tuple[Example, dict[str, Image.Image]]:
+        if self.eyes.blind and isinstance(item, Post) and item.image:
+            raise MediaError("not_read", "this model reads no pictures")
         if self.eyes.blind:
             return dataclasses.replace(example, images=()), {}
         if isinstance(item, Post):

@@ -34,6 +34,10 @@ class Post:
     id: str = ""
     """Made from the texts where left empty; a sampled chain depends on it."""
 
+    def __post_init__(self) -> None:
+        if isinstance(self.choices, str) or not all(isinstance(choice, str) for choice in self.choices):
+            raise TypeError(f"choices are texts, such as ('a', 'b'), got {self.choices!r}")
+
     def example(self) -> Example:
         """The post as a task sees it."""
         made = self.id or content_id(self.text, self.aspect, self.context, *self.choices)

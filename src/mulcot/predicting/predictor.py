@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from PIL import Image
 
-from mulcot.backbones.base import Turn, load_folder
+from mulcot.backbones.base import BACKBONE_FILE, Turn, load_folder
 from mulcot.backbones.runtime.loaded import LoadedModel
 from mulcot.encoded import Encoded
 from mulcot.errors import MediaError, MulcotError
@@ -83,6 +83,9 @@ class Predictor:
     def load(cls, path: Path | str, device: str | None = None, **options: Any) -> Self:
         """The model of a run folder (its last one), a stage folder or a model folder; `options` as in `Predictor`."""
         folder = find_model(Path(path))
+        if not (folder / BACKBONE_FILE).is_file():
+            hint = "mulcot.open_predictor opens the models of both methods."
+            raise MulcotError(f"{folder} holds a model of Multimodal-CoT", hint=hint)
         saved = load_task(folder)
         chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
         options = {"temperature": load_temperature(folder), **options}

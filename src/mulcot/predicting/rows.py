@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from mulcot.datasets.files import Files
-from mulcot.datasets.readers.mapping import Columns
 from mulcot.media import Gallery, Store
 from mulcot.predicting.tape import Asked
 from mulcot.records import Rejected, content_id
 from mulcot.text import Cleaning
 
-PEEK = 1 << 20
-
 
 def open_rows(path: Path, images: Path | None, store: Store) -> tuple[Files, Gallery]:
     """The file and its pictures, which lie beside it or in `images`."""
-    columns = Columns(text="question") if _asks_questions(path) else Columns()
-    files = Files(path=path, images=images, columns=columns)
+    files = Files(path=path, images=images)
     return files, Gallery(files.picture_root(), store)
 
 
@@ -38,16 +33,3 @@ def ask_rows(files: Files, cleaning: Cleaning, store: Store) -> Iterator[Asked]:
             yield Asked(row.source, Rejected(source=row.source, reason=reason, detail=detail.strip(), id=made))
         else:
             yield Asked(row.source, cleaned)
-
-
-def _asks_questions(path: Path) -> bool:
-    """Whether the first record of JSON Lines names its text `question`."""
-    if path.suffix.lower() not in (".jsonl", ".ndjson") or not path.is_file():
-        return False
-    with path.open("rb") as file:
-        line = next((line for line in iter(lambda: file.readline(PEEK), b"") if line.strip()), b"")
-    try:
-        record = json.loads(line.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(record, dict) and "question" in record and "text" not in record

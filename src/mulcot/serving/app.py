@@ -93,7 +93,11 @@ def _info(service: Service) -> Json:
     return {
         "model": serving.name,
         "version": __version__,
-        "task": {**_task(task, captions=pair is not None and pair.captions), "fields": fields},
+        "task": {
+            **_task(task, captions=pair is not None and pair.captions),
+            "fields": fields,
+            "chain_first": pair is not None,
+        },
         "limits": {
             "body_bytes": limits.body,
             "image_bytes": limits.images.max_bytes,

@@ -209,6 +209,7 @@ class Desk:
         answer: Json = {"row": row.number, "id": row.id or said.id}
         if row.post is not None:
             answer |= {"text": row.post.text} | ({"aspect": row.post.aspect} if row.post.aspect else {})
+            answer |= {"choices": list(row.post.choices)} if row.post.choices else {}
         if isinstance(said, Rejected):
             return answer | {"rejected": {"reason": said.reason, "detail": said.detail}}
         return {**answer_of(said, self._service.serving.name), **answer}

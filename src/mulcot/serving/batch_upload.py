@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -79,16 +78,12 @@ def read_table(path: Path, name: str, limits: UploadLimits) -> list[UploadRow]:
 
 
 def _rows(path: Path, name: str, suffix: str, limits: UploadLimits) -> Iterator[UploadRow]:
-    table = _open(path, name, suffix)
-    first = next(table.records, None)
-    keys = table.columns if table.columns is not None else tuple(first.values) if isinstance(first, Raw) else ()
-    columns = Columns(text="question") if "question" in keys and "text" not in keys else Columns()
-    if table.columns is not None and "text" not in columns.among(keys):
-        hint = f"{columns_hint(keys)} Rename the one with the posts."
+    table, columns = _open(path, name, suffix), Columns()
+    if table.columns is not None and "text" not in columns.among(table.columns):
+        hint = f"{columns_hint(table.columns)} Rename the one with the posts."
         raise UploadRefused(f"{name!r} has no column 'text' or 'question'", hint=hint)
     mapper = Mapper(columns, {}, (), "label", Store(path.parent / "none"))
-    records = chain([] if first is None else [first], table.records)
-    for number, raw in enumerate(records, 1):
+    for number, raw in enumerate(table.records, 1):
         if number > limits.max_rows:
             message = f"{name!r} has more than {limits.max_rows:,} rows"
             raise UploadRefused(message, hint="Split it into several.", too_large=True)

@@ -162,10 +162,7 @@ class AnswerStage(Stage):
             return {**written, **(self._mixed(job, taught) if self.published_mix else taught)}
         if self.rationales == "own":
             return written
-        crossed = _said(before / EXPLAINED, "cross_fitted")
-        if not crossed:
-            raise DataError("the stage rationale wrote no cross-fitted rationales", hint="Set rationale.folds to 5.")
-        return {**written, **crossed}  # no model learned from those that are in no fold
+        return {**written, **_said(before / EXPLAINED, "cross_fitted")}  # what nobody explained is in no fold
 
     def _mixed(self, job: Job, taught: Mapping[str, Reason]) -> Mapping[str, Reason]:
         """With the lecture, where a person wrote the rationale."""

@@ -90,7 +90,7 @@ class FeaturesStage(Stage):
     def _extractor_problems(self) -> list[str]:
         if self.published is not None:
             missing = [path for path in self.sources() if not path.is_file()]
-            return [f"there is no file {path}" for path in missing]
+            return [f"there is no file {path}" for path in missing] + self.published.problems()
         if self.extractor is None:
             return []
         problems = [] if find_spec("torch") else ["torch is not installed: pip install 'mulcot[train]'"]

@@ -21,6 +21,7 @@ _NAMED = re.compile(
     r"(?:\(([A-Za-z])\)|([A-Za-z])(?=[^\w\s'-]|\s{0,8}\Z|\n|[ ](?:because|since|as)\b))"
 )
 _SENTENCE = re.compile(r"(?i:the answer is|answer:)[ ]?(?:\(([A-Za-z])\)|([A-Z]))\.?\Z")
+_STATED = re.compile(r"(?i:\bthe answer is)[ :]{0,2}(?:\(([A-Za-z])\)|([A-Z])(?=\.?\s{0,8}(?:\n|\Z)))")
 _BRACKETED = re.compile(r"(?<!not )(?<!n't )\(([A-Z])\)")
 _LEADING = re.compile(r"([B-HJ-Z])(?=[ ,]|\n)|([AI])(?=,| because| since| as )")
 _SINGLE = re.compile(r"(?<![\w'])[B-HJ-Z](?![\w'])")
@@ -47,14 +48,19 @@ def read_letter(value: str, choices: tuple[str, ...], allowed: tuple[str, ...]) 
 
 
 def letter_alone(reply: str, choices: tuple[str, ...], allowed: tuple[str, ...]) -> str | None:
-    """The letter of a reply that is only a letter, a choice's text, or a sentence such as `The answer is (B).`"""
+    """The letter of a reply that is only a letter or a choice's text, or that says once `The answer is (B).`"""
     head = reply[:_LOOK].strip(_MARKUP)
     sentence = _SENTENCE.match(head)
     if sentence:
         return _checked({(sentence[1] or sentence[2]).upper()}, allowed).label
     alone = _ALONE.match(head)
-    letters = {alone[1].upper()} if alone else _by_text(reply, choices)
+    letters = {alone[1].upper()} if alone else _by_text(reply, choices) or _stated(reply)
     return _checked(letters, allowed).label
+
+
+def _stated(reply: str) -> set[str]:
+    """The letters of all sentences `The answer is (B).`, before, behind or without reasons."""
+    return {(match[1] or match[2]).upper() for match in _STATED.finditer(reply)}
 
 
 def _in_prose(head: str, allowed: tuple[str, ...]) -> set[str]:

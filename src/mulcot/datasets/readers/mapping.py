@@ -27,6 +27,8 @@ OWNERS = {"None", "", *LETTERS}
 
 SPLIT_ORDER = (*SPLITS, "hard")
 
+ALIASES = {"text": "question", "image": "images"}
+
 
 class Columns(Settings):
     """The names of the columns; left out, a column of the same name is used where there is one."""
@@ -34,7 +36,7 @@ class Columns(Settings):
     id: str | None = None
     """A unique name; made from the content where there is none."""
     text: str | None = None
-    """The post or the question."""
+    """The post or the question; `question` is recognised too."""
     image: str | None = None
     """A path relative to the picture folder, several of them, or the picture itself; `images` is recognised too."""
     label: str | None = None
@@ -60,8 +62,9 @@ class Columns(Settings):
     def among(self, columns: Collection[str]) -> dict[str, str]:
         """The column of each field that these columns have."""
         out = {key: name for key in Columns.model_fields if (name := getattr(self, key) or key) in columns}
-        if "image" not in out and self.image is None and "images" in columns:
-            out["image"] = "images"
+        for key, other in ALIASES.items():
+            if key not in out and getattr(self, key) is None and other in columns:
+                out[key] = other
         return out
 
     def check(self, columns: tuple[str, ...], place: str) -> None:
@@ -70,7 +73,9 @@ class Columns(Settings):
             if column not in columns:
                 raise DataError(f"{place} has no column {column!r} for the {key}", hint=columns_hint(columns))
         if "text" not in self.among(columns) and not set(TURNS) & set(columns):
-            raise DataError(f"{place} has no column 'text'", hint=f"{columns_hint(columns)} Set `columns.text`.")
+            raise DataError(
+                f"{place} has no column 'text' or 'question'", hint=f"{columns_hint(columns)} Set `columns.text`."
+            )
 
 
 class Mapper:

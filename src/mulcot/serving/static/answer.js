@@ -22,8 +22,12 @@ export class Answer {
   }
 
   empty() {
-    this.root.replaceChildren(el("p", { class: "nothing soft" },
-      "Ask about a post. The label comes first, exact and at once; then the chain that explains it, field by field."));
+    const question = this.task.needs.choices;
+    const ask = question ? "Ask a question." : "Ask about a post.";
+    const label = question ? "answer" : "label";
+    this.root.replaceChildren(el("p", { class: "nothing soft" }, this.task.chain_first
+      ? `${ask} The rationale comes first, as it is written; then the ${label} that rests on it, scored exactly.`
+      : `${ask} The ${label} comes first, exact and at once; then the chain that explains it, field by field.`));
   }
 
   /** A new question; `picture` is an address within this page, or empty. */

@@ -1,5 +1,6 @@
 // The tab for tables: send, watch, filter, keep.
 
+import { meaning } from "./answer.js";
 import { batch } from "./api.js";
 import { download, droppable, el, get, percent, say, spoken } from "./dom.js";
 import { markedPost } from "./quotes.js";
@@ -139,9 +140,9 @@ export class Batch {
       ? el("details", {}, el("summary", {}, "read"), el("dl", { class: "chain" }, ...values.flatMap(([name, value]) => [el("dt", {}, spoken(name)), el("dd", { dir: "auto" }, value)])))
       : answer.chain || "";
     return el("tr", answer.agrees === false ? { class: "differs" } : {}, number, post,
-      el("td", { class: "label" }, el("span", { class: tint }), ` ${answer.label ?? "none"}`),
+      el("td", { class: "label" }, el("span", { class: tint }), ` ${meaning(answer.label, answer.choices) ?? "none"}`),
       el("td", { class: "n" }, sure === undefined ? "" : percent(sure)),
-      el("td", {}, answer.agrees === false ? el("strong", { class: "bad" }, `\u2260 ${answer.chain_label}`) : answer.chain_label || ""),
+      el("td", {}, answer.agrees === false ? el("strong", { class: "bad" }, `\u2260 ${meaning(answer.chain_label, answer.choices)}`) : meaning(answer.chain_label, answer.choices) || ""),
       el("td", {}, chain));
   }
 }

@@ -24,7 +24,14 @@ export class Composer {
     if (task.needs.choices) {
       get("text-label").textContent = "Question";
       get("ask-title").textContent = "The question";
+      get("tab-one").textContent = "One question";
+      get("tab-many").textContent = "Many questions";
+      get("batch-title").textContent = "A table of questions";
+      get("zip-name").textContent = "a zip, where questions have pictures";
+      get("send").textContent = "Explain and answer";
     }
+    // Where the answer rests on the chain, leaving it out saves nothing.
+    for (const name of ["label-only", "batch-label-only"]) get(name).parentElement.hidden = Boolean(task.chain_first);
     this.task = task;
     this.picture.most = limits.picture;
   }
