@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mulcot.errors import RunError, RunLocked, StageMissing
-from mulcot.rundir import FORMAT, RunFolder, StageFolder, StageRecord, atomic, file_stamp
+from mulcot.rundir import FORMAT, RunFolder, StageFolder, StageRecord, atomic, file_stamp, share
 
 
 def finish(folder: StageFolder, fingerprint: str = "f") -> None:
@@ -164,3 +164,11 @@ def test_a_place_that_cannot_be_written_is_found_without_making_it(tmp_path: Pat
         assert RunFolder(place).problems(), place
         with pytest.raises(RunError, match="cannot be written"), RunFolder(place).locked():
             pass
+
+
+def test_files_get_the_rights_of_any_others(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("x")
+    (tmp_path / "weights").write_bytes(b"x")
+    (tmp_path / "weights").chmod(0o600)
+    share(tmp_path)
+    assert (tmp_path / "weights").stat().st_mode == (tmp_path / "plain").stat().st_mode

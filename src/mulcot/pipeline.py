@@ -194,22 +194,4 @@ def status(path: Path) -> list[tuple[str, str, StageRecord | None]]:
     folder = RunFolder(path)
     if not (path / "recipe.yaml").exists():
         raise RunError(f"{path} is not a run folder", hint="A run folder holds a recipe.yaml; `mulcot run` makes one.")
-    found: list[tuple[str, str, StageRecord | None]] = []
-    contents: dict[str, str | None] = {}
-    for stage in folder.stages():
-        record = stage.record
-        state = "unfinished" if record is None else "finished"
-        if record is not None and any(record.inputs.get(name, now) != now for name, now in contents.items()):
-            state = "outdated"
-        # A stage that has to run again changes what follows, even before it has run.
-        contents[stage.path.name.partition("-")[2]] = _content(stage) if state == "finished" else None
-        found.append((stage.path.name, state, record))
-    return found
-
-
-def _content(stage: StageFolder) -> str | None:
-    """What a finished stage holds now; None where files are gone."""
-    try:
-        return stage.content()
-    except RunError:
-        return None
+    return [(stage.path.name, state, stage.record) for stage, state in folder.states()]

@@ -189,9 +189,29 @@ class RunFolder:
             write_json(cache, {**known, **fresh})
         return [fresh[key] for key in keys]
 
+    def states(self) -> Iterator[tuple[StageFolder, str]]:
+        """Each stage: `finished`, `unfinished`, or `outdated` by an earlier one."""
+        contents: dict[str, str | None] = {}
+        for stage in self.stages():
+            record = stage.record
+            state = "unfinished" if record is None else "finished"
+            if record is not None and any(record.inputs.get(name, now) != now for name, now in contents.items()):
+                state = "outdated"
+            # A stage that has to run again changes what follows, even before it has run.
+            contents[stage.path.name.partition("-")[2]] = _content(stage) if state == "finished" else None
+            yield stage, state
+
     def write_recipe(self, text: str) -> None:
         """Keeps the resolved recipe beside its results."""
         write_text(self.path / "recipe.yaml", text)
+
+
+def _content(stage: StageFolder) -> str | None:
+    """What a finished stage holds now; None where files are gone."""
+    try:
+        return stage.content()
+    except RunError:
+        return None
 
 
 @contextmanager
@@ -219,6 +239,17 @@ def write_text(path: Path, text: str) -> None:
     """Writes a whole text file, or nothing."""
     with atomic(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def share(folder: Path) -> None:
+    """Gives files the rights of any others. Weights are written for their owner alone, which shuts out a service that
+    runs as somebody else.
+    """
+    mask = os.umask(0)
+    os.umask(mask)
+    for path in folder.iterdir():
+        if path.is_file():
+            path.chmod(0o666 & ~mask)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -85,6 +85,15 @@ def test_a_model_that_was_not_evaluated_is_not_missed(tmp_path: Path) -> None:
     assert "The <strong>assistant</strong> names the right label" in html
 
 
+def test_stages_that_no_longer_belong_together_are_told(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "r")
+    assert "Outdated" not in page(folder)
+    path = folder / "6-evaluate/stage.json"
+    record = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**record, "inputs": {"dataset": "another"}}))
+    assert "Outdated:</strong> evaluate." in page(folder)
+
+
 def test_scores_may_be_null(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "r")
     path = folder / "6-evaluate/scores.json"

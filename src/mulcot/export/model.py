@@ -25,7 +25,7 @@ from mulcot.export.card import base_name, write_card
 from mulcot.fusion.settings import FUSION_FILE
 from mulcot.inference.settings import Decoding
 from mulcot.predicting.places import CALIBRATION_FILE, find_model
-from mulcot.rundir import write_json, write_text
+from mulcot.rundir import share, write_json, write_text
 from mulcot.tasks.saved import TASK_FILE, TEMPLATES_FILE, load_task
 
 KINDS = ("merged", "adapter")
@@ -113,6 +113,7 @@ def _merge(source: Path, out: Path, dtype: str | None) -> None:
         plain.save_pretrained(out)
     tokenizer.save_pretrained(out)
     processor.save_pretrained(out)
+    share(out)
     _name_processor(out, plain.config.model_type)
     write_json(out / PREPROCESS_FILE, loaded.preprocessing())
     settings = loaded.settings.model_dump(mode="json") | {"lora": None, "dtype": kept}

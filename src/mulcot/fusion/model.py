@@ -31,7 +31,7 @@ from mulcot.fusion.settings import FUSION_FILE, T5Fusion, saved_fusion
 from mulcot.fusion.words import Reader, shorten
 from mulcot.fusion.writing import Vocabulary, Written, score_choices, spell, write
 from mulcot.inference.settings import Decoding
-from mulcot.rundir import write_json
+from mulcot.rundir import share, write_json
 
 FUSION_WEIGHTS = "fusion.safetensors"
 
@@ -148,6 +148,7 @@ class FusionModel:
         write_json(folder / PREPROCESS_FILE, self.preprocessing())
         vision = None if self.vision is None else self.vision.to_json()
         write_json(folder / FUSION_FILE, {"settings": self.settings.model_dump(mode="json"), "vision": vision})
+        share(folder)
 
     def _vocabulary(self) -> Vocabulary:
         config = self.network.inner.config

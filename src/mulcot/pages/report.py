@@ -77,6 +77,7 @@ def report_html(view: View) -> str:
         head=parts.headline(view),
         sections=shown,
         missing=_missing(view.run),
+        outdated=[name for name, stage in view.run.stages.items() if stage.outdated and name != "report"],
         version=__version__,
     )
 

@@ -27,6 +27,8 @@ class StageView:
     name: str
     folder: StageFolder
     record: StageRecord | None
+    outdated: bool = False
+    """An earlier stage has changed since."""
 
     @property
     def counts(self) -> Json:
@@ -90,9 +92,9 @@ def read_run(path: Path) -> Run:
     folder = RunFolder(path)
     recipe = _recipe(path)
     stages: dict[str, StageView] = {}
-    for stage in folder.stages():
+    for stage, state in folder.states():
         name = stage.path.name.partition("-")[2]
-        stages[name] = StageView(name, stage, stage.record)
+        stages[name] = StageView(name, stage, stage.record, outdated=state == "outdated")
     whole = Run(path=path, recipe=recipe, stages=stages)
     return Run(
         path=path,

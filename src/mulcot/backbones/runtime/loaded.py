@@ -26,6 +26,7 @@ from mulcot.backbones.runtime.quiet import quiet
 from mulcot.backbones.runtime.words import Words
 from mulcot.encoded import Branch, Encoded, Ids
 from mulcot.errors import MulcotError
+from mulcot.rundir import share
 from mulcot.tasks.base import Prompt
 
 PREPROCESS_FILE = "preprocess.json"
@@ -147,6 +148,7 @@ class LoadedModel(ABC):
             self.pictures.processor.save_pretrained(folder)
         _write(folder / PREPROCESS_FILE, self.preprocessing())
         _write(folder / BACKBONE_FILE, {"name": self.settings.name, **self.settings.model_dump(mode="json")})
+        share(folder)
 
     def check_preprocessing(self, folder: Path) -> None:
         """Refuses weights that were trained on differently prepared inputs."""
