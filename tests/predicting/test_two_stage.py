@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mulcot.errors import DataError
+from mulcot.errors import DataError, MulcotError
 from mulcot.features.store import Kind
 from mulcot.formats.wording import Wording
 from mulcot.fusion import T5Fusion
@@ -133,6 +133,20 @@ def test_what_is_longer_than_the_model_reads_is_told(tmp_path: Path) -> None:
             assert [isinstance(one, Prediction) and one.shortened for one in found] == [False, True]
     told = {one.row: one.news for one in pair.unfold(posts) if one.last}
     assert [isinstance(told[row], Prediction) and told[row].shortened for row in (0, 1)] == [False, True]  # type: ignore[union-attr]
+
+
+def test_the_chain_alone_has_no_label_and_needs_a_model_that_writes_one(tmp_path: Path) -> None:
+    model = load_fusion(T5Fusion(model=str(write_t5(tmp_path))))
+
+    def alone(form: Any) -> TwoStagePredictor:
+        speaker = Speaker(model, Wording(format=form))
+        return TwoStagePredictor(speaker, None, SavedTask(MultipleChoice()), decoding=Decoding(max_tokens=8))
+
+    (found,) = alone("QCM-AR").predict(POSTS[:1], chain_only=True)
+    assert isinstance(found, Prediction)
+    assert (found.label, found.reply) == (None, None)
+    with pytest.raises(MulcotError, match="writes no rationale"):
+        alone("QCM-A").predict(POSTS[:1], chain_only=True)
 
 
 def test_captions_are_read_by_models_that_learned_with_them(predictor: TwoStagePredictor, tmp_path: Path) -> None:

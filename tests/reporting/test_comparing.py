@@ -37,7 +37,7 @@ def test_recipe_lines_that_differ_are_listed_and_no_others(tmp_path: Path) -> No
     assert dict(found.settings) == {
         "seed": ["4", "3"],
         "student.objective.soft": ["0.1", NOT_SET],
-        "student.backbone.name": [NOT_SET, "tiny"],
+        "student.backbone": [NOT_SET, "tiny"],
     }
 
 

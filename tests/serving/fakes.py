@@ -27,6 +27,7 @@ class Fake:
         self.batches: list[list[str]] = []
         self.sizes: list[tuple[int, int]] = []
         """Of the last post's pictures."""
+        self.choices: tuple[str, ...] = ()
         self.gate: threading.Event | None = None
         """Set where batches must wait."""
         self.poison = "poison"
@@ -39,6 +40,7 @@ class Fake:
 
     def answer(self, post: Post, *, label_only: bool = False) -> Prediction | Rejected:
         self.sizes = [picture.size for picture in post.pictures(ImageLimits())]
+        self.choices = post.choices
         if not post.text.strip():
             return Rejected(source="item 1", reason="empty_text", detail="no text")
         label = label_of(post.text)

@@ -70,6 +70,18 @@ def test_label_only_leaves_the_chain_out_and_keeps_all_keys(service: Running) ->
     assert (label["label"], label["chain"], label["fields"]) == (whole["label"], None, {})
 
 
+@pytest.mark.parametrize("choices", [[("choices", "x"), ("choices", "y")], [("choices", '["x", "y"]')]])
+def test_a_form_may_list_choices_in_two_ways(service: Running, choices: list[tuple[str, str]]) -> None:
+    body, headers = form([("text", "a post"), *choices])
+    assert service.ask("/v1/predict", body, headers=headers)[0] == 200
+    assert service.service.predictor.choices == ("x", "y")
+
+
+def test_what_is_wrong_with_a_request_is_said_plainly(service: Running) -> None:
+    _, found = service.json("/v1/predict", {})
+    assert found["error"]["message"] == "the body: give either `text` or `items`"
+
+
 def test_a_post_may_have_several_pictures_in_json_and_in_a_form(service: Running) -> None:
     raw = [picture(size=(20, 30)), picture(size=(40, 10))]
     body, headers = form([("text", "a post of two pictures")], *raw)

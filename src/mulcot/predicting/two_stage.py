@@ -144,6 +144,8 @@ class TwoStagePredictor:
         """One answer or rejection per item. With `label_only` the rationale is written as well, but not returned."""
         if label_only and chain_only:
             raise ValueError("label_only and chain_only exclude each other")
+        if chain_only and self.answerer.wording.format == "QCM-A":
+            raise MulcotError("this model answers at once; it writes no rationale", hint="Leave chain_only out.")
         posed = [self._poser.pose(item, gallery, number) for number, item in enumerate(items)]
         usable = [one for one in posed if isinstance(one, Posed)]
         answers = iter(self._answer(usable, generate=generate, chain_only=chain_only) if usable else ())
@@ -208,7 +210,7 @@ class TwoStagePredictor:
 
     def _answer(self, posed: Sequence[Posed], *, generate: bool, chain_only: bool) -> list[Prediction]:
         if not self.answerer.wording.scored:
-            return self._written(posed)
+            return [_without_label(one) if chain_only else one for one in self._written(posed)]
         rationales = self._explain(posed)
         if chain_only:
             pairs = zip(posed, rationales, strict=True)
@@ -316,6 +318,10 @@ def _with_rationale(prediction: Prediction, one: Posed, rationale: Rationale | N
         shortened=prediction.shortened or rationale.shortened,
         agrees=prediction.label == named if both else None,
     )
+
+
+def _without_label(found: Prediction) -> Prediction:
+    return dataclasses.replace(found, label=None, reply=None, published_label=None, problem="", agrees=None)
 
 
 def _without_chain(found: Prediction) -> Prediction:

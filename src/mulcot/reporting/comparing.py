@@ -191,7 +191,9 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Key paths with their values as text."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+            # A plug-in without options may be its name alone.
+            own = path if key == "name" and path else f"{path}.{key}" if path else str(key)
+            yield from _flat(inner, own)
     else:
         yield path, "null" if value is None else str(value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Request
@@ -91,9 +92,14 @@ def read_json(kind: type[M], raw: bytes) -> M:
     try:
         return kind.model_validate_json(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = printable(".".join(str(part)[:50] for part in first["loc"][:6]))
-        raise Invalid(f"{place or 'the body'}: {printable(first['msg'])[:200]}") from None
+        raise _invalid(error, "the body") from None
+
+
+def _invalid(error: ValidationError, whole: str) -> Invalid:
+    """The first problem: where it is and what it is, and nothing of what was sent."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = printable(".".join(str(part)[:50] for part in first["loc"][:6]))
+    return Invalid(f"{place or whole}: {printable(first['msg'].removeprefix('Value error, '))[:200]}")
 
 
 async def read_form(request: Request) -> tuple[PredictBody, list[bytes]]:
@@ -112,9 +118,21 @@ async def read_form(request: Request) -> tuple[PredictBody, list[bytes]]:
                 raise Invalid(f"the field {printable(name)[:50]!r} can be given once")
             else:
                 fields[name] = value
+    if "choices" in fields:
+        fields["choices"] = _listed(fields["choices"])
     try:
         return PredictBody.model_validate(fields), pictures
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = printable(".".join(str(part)[:50] for part in first["loc"][:6]))
-        raise Invalid(f"{place or 'the form'}: {printable(first['msg'])[:200]}") from None
+        raise _invalid(error, "the form") from None
+
+
+def _listed(values: list[str]) -> list[str]:
+    """Choices field by field, or all in one as a JSON list, as tables have them."""
+    if len(values) == 1 and values[0].lstrip().startswith("["):
+        try:
+            found = json.loads(values[0])
+        except (ValueError, RecursionError):
+            return values
+        if isinstance(found, list) and all(isinstance(one, str) for one in found):
+            return found
+    return values

@@ -197,7 +197,8 @@ class RationaleStage(Stage):
         """The lines of one model, shard by shard; shards that are there are read."""
         clerk = load_clerk(model, job, features, self.watch.batch_size)
         total = sum(map(len, groups))
-        with job.reporter.bar(f"rationale: {name} explains", total=total, unit="examples") as bar:
+        who = "model" if name == "model" else f"fold {int(name.removeprefix('fold-')) + 1} of {self.folds}"
+        with job.reporter.bar(f"rationale: {who} explains", total=total, unit="examples") as bar:
             for group in groups:
                 for number, start in enumerate(range(0, len(group), self.shard)):
                     part = group[start : start + self.shard]
@@ -248,7 +249,7 @@ def _counts(job: Job, reasons: dict[str, Reason], train: Sequence[Example]) -> J
         written = list(load_explained(path, "model").values())
         counts |= {
             "explained": len(written),
-            "unfinished": sum(not row.complete for row in written),
+            "cut_rationales": sum(not row.complete for row in written),
             "mean_tokens": round(fmean(row.tokens for row in written), 1),
         }
     return counts
