@@ -129,6 +129,7 @@ def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Repor
         provenance=provenance(),
     )
     folder.finish(record)
+    folder.clear(stage.scratch)
     return Outcome(name, False, record)
 
 

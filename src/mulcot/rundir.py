@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,6 +101,12 @@ class StageFolder:
         for left in self.path.rglob(".*.part"):
             left.unlink(missing_ok=True)
         write_json(self.path / "stage.json", record.to_json())
+
+    def clear(self, patterns: Sequence[str]) -> None:
+        """Removes what a finished stage needs no more."""
+        for pattern in patterns:
+            for path in self.path.glob(pattern):
+                shutil.rmtree(path, ignore_errors=True)
 
     def outputs(self, known: Json, bulky: tuple[str, ...] = ()) -> Json:
         """Size, time and hash of every file of the stage outside its `bulky` folders; `known` saves reading again."""

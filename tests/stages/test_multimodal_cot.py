@@ -34,6 +34,7 @@ from mulcot.records import Example, Prediction, Rejected, read_lines
 from mulcot.reporting.cases import draw_cases
 from mulcot.reporting.run import read_run
 from mulcot.rundir import file_hash
+from mulcot.stages.rationale import RationaleStage
 from mulcot.world.science import make_question
 from mulcot.world.science_chains import write_science_chain
 
@@ -79,6 +80,13 @@ def test_what_the_answer_stage_reads_is_explained_and_by_folds_that_have_not_see
     crossed = load_explained(path, "cross_fitted")
     assert set(crossed) == {example.id for example in examples if example.split == "train"}
     assert len({file_hash(p) for p in (science / "run/4-rationale").rglob("model/model.safetensors")}) == 3
+
+
+def test_a_finished_stage_keeps_no_states_to_continue_from(science: Path) -> None:
+    """They are many times the size of the model."""
+    left = [path for name in ("checkpoints", "best") for path in (science / "run").rglob(name)]
+    assert left == []
+    assert len(list((science / "run").rglob("model/model.safetensors"))) == 4
 
 
 def test_what_was_taught_is_kept_with_its_author(science: Path) -> None:
@@ -309,7 +317,7 @@ def test_full_memory_names_the_setting(
 
     recipe = copy_run(science, tmp_path, without=(place,) if stage != "rationale" else ("explained*",))
     (tmp_path / "run" / place / "stage.json").unlink(missing_ok=True)
-    monkeypatch.setattr(Clerk, "write", full)
+    monkeypatch.setattr(*((RationaleStage, "_lines") if stage == "rationale" else (Clerk, "write")), full)
     monkeypatch.setattr(LoadedExtractor, "extract", full)
     with pytest.raises(TrainingError, match="out of memory") as found:
         go(recipe, "rationale.folds=2", first=stage, last=stage)

@@ -24,7 +24,7 @@ from mulcot.inference.settings import Decoding
 from mulcot.records import Example, Json
 from mulcot.stages.base import Job, Stage
 from mulcot.stages.captions import need_captions
-from mulcot.stages.learning import MODEL, examples_of, part_of, training_examples
+from mulcot.stages.learning import MODEL, STATES, examples_of, part_of, training_examples
 from mulcot.stages.questions import (
     PUBLISHED,
     Looking,
@@ -58,7 +58,8 @@ class AnswerStage(Stage):
     needs: ClassVar[tuple[str, ...]] = ("dataset",)
     wants: ClassVar[tuple[str, ...]] = ("teacher", "features", "rationale")
     parallel: ClassVar[bool] = True
-    bulky: ClassVar[tuple[str, ...]] = ("checkpoints", "best")
+    bulky: ClassVar[tuple[str, ...]] = STATES
+    scratch: ClassVar[tuple[str, ...]] = STATES
 
     format: AnswerFormat = "QCMG-A"
     """`QCMG-A` reads the rationale that the first model wrote. With one model alone: `QCM-A` answers at once, `QCM-RA`

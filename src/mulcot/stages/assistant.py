@@ -1,7 +1,7 @@
 """Stage 3, `assistant`: a medium model learns chain and label together from the teacher's chains.
 
 model/          the best state by dev accuracy: adapter, settings, preprocessing
-checkpoints/    the newest states, to continue from
+checkpoints/    until it is finished: the newest states, to continue from
 metrics.jsonl   losses per task and step, accuracies per look
 """
 

@@ -48,6 +48,9 @@ class Stage(Settings):
     bulky: ClassVar[tuple[str, ...]] = ()
     """Folders whose files are accounted for elsewhere and not listed one by one in `stage.json`."""
 
+    scratch: ClassVar[tuple[str, ...]] = ()
+    """Folders, as patterns, that only an unfinished stage needs; a finished one has them no more."""
+
     parallel: ClassVar[bool] = False
     """Whether all processes of a run take part; the first one alone does other stages."""
 

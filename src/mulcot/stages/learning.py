@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from mulcot.training.machine import Machine
 
 MODEL = "model"
+STATES = ("checkpoints", "best")
+"""What training continues from."""
 VISION = "vision"
 """The folder of a run in which all its stages keep what vision towers saw."""
 SEEN_WHILE_TRAINING = 200
@@ -67,7 +69,8 @@ class LearningStage(Stage):
     """A stage in which a model learns chain and label together; assistant and student differ in their course."""
 
     parallel: ClassVar[bool] = True
-    bulky: ClassVar[tuple[str, ...]] = ("checkpoints", "best")
+    bulky: ClassVar[tuple[str, ...]] = STATES
+    scratch: ClassVar[tuple[str, ...]] = STATES
 
     backbone: SerializeAsAny[Annotated[Backbone, Plugin(backbones)]]
     """Which model learns."""

@@ -30,7 +30,7 @@ from mulcot.rundir import write_text
 from mulcot.settings import volatile
 from mulcot.stages.base import Job, Stage
 from mulcot.stages.captions import need_captions
-from mulcot.stages.learning import MODEL, part_of
+from mulcot.stages.learning import MODEL, STATES, part_of
 from mulcot.stages.questions import (
     PUBLISHED,
     Looking,
@@ -64,7 +64,8 @@ class RationaleStage(Stage):
     needs: ClassVar[tuple[str, ...]] = ("dataset",)
     wants: ClassVar[tuple[str, ...]] = ("teacher", "features")
     parallel: ClassVar[bool] = True
-    bulky: ClassVar[tuple[str, ...]] = ("checkpoints", "best", "folds", "explained/")
+    bulky: ClassVar[tuple[str, ...]] = (*STATES, "folds", "explained/")
+    scratch: ClassVar[tuple[str, ...]] = (*STATES, *(f"folds/*/{name}" for name in STATES))
 
     format: RationaleFormat = "QCM-E"
     """`QCM-E` learns explanations, `QCM-LE` lecture and explanation."""

@@ -1,7 +1,7 @@
 """Stage 5, `student`: a small model learns from all chains and from the assistant's opinion, without it in memory.
 
 model/          the best state by dev accuracy: adapter, settings, preprocessing
-checkpoints/    the newest states, to continue from
+checkpoints/    until it is finished: the newest states, to continue from
 metrics.jsonl   hard and soft losses per task and step, accuracies per look
 without_distillation/   the same of the model that it is measured against, where that is wished
 """
@@ -22,7 +22,16 @@ from mulcot.records import Json
 from mulcot.rundir import StageFolder
 from mulcot.stages.base import Job
 from mulcot.stages.gold_labels import WITHOUT, GoldLabels
-from mulcot.stages.learning import MODEL, Course, LearningStage, chains_of, load_model, training_examples, weights_hash
+from mulcot.stages.learning import (
+    MODEL,
+    STATES,
+    Course,
+    LearningStage,
+    chains_of,
+    load_model,
+    training_examples,
+    weights_hash,
+)
 
 if TYPE_CHECKING:
     from mulcot.objectives.joint import Teaching
@@ -37,7 +46,8 @@ class StudentStage(LearningStage):
 
     name: ClassVar[str] = "student"
     needs: ClassVar[tuple[str, ...]] = ("dataset", "teacher", "assistant", "annotate")
-    bulky: ClassVar[tuple[str, ...]] = (*LearningStage.bulky, *(f"{WITHOUT}/{name}" for name in LearningStage.bulky))
+    bulky: ClassVar[tuple[str, ...]] = (*STATES, *(f"{WITHOUT}/{name}" for name in STATES))
+    scratch: ClassVar[tuple[str, ...]] = bulky
 
     backbone: SerializeAsAny[Annotated[Backbone, Plugin(backbones)]] = PUBLISHED
     """Which model learns."""
