@@ -23,8 +23,11 @@ from typing import Any
 
 from mulcot.evaluating.asking import read_answers
 from mulcot.evaluating.questioning import score_questions, with_repaired
+from mulcot.formats.asked import ask
+from mulcot.formats.reasons import load_explained, load_taught
 from mulcot.provenance import provenance
-from mulcot.records import Example, read_lines
+from mulcot.records import Example, Prediction, read_lines
+from mulcot.tasks.multiple_choice import MultipleChoice
 
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "docs" / "results" / "synthetic_science.json"
@@ -165,8 +168,27 @@ def read_variant(folder: Path) -> dict[str, Any] | None:
         "accuracy_by_epoch": curve(folder / "5-answer" / "metrics.jsonl", "accuracy"),
         "rouge_l_by_epoch": curve(folder / "4-rationale" / "metrics.jsonl", "rouge_l"),
         "seconds": {stage["stage"]: stage["seconds"] for stage in stages},
+        "right_rationales": right_rationales(folder) if (folder / "4-rationale").is_dir() else None,
         "commits": sorted({stage["provenance"]["commit"] or "unknown" for stage in stages}),
     }
+
+
+def right_rationales(folder: Path) -> dict[str, float]:
+    """How many of the rationales that the answering model reads end in the right answer, in training and in the end."""
+    examples = list(read_lines(folder / "1-dataset" / "examples.jsonl", Example))
+    texts = {key: row.text for key, row in load_taught(folder / "4-rationale" / "taught.jsonl").items()}
+    source = {"own": "model", "cross_fitted": "cross_fitted"}.get(folder.name)
+    if source is not None:
+        written = load_explained(folder / "4-rationale" / "explained.jsonl", source, ("train",))
+        texts = {key: row.text for key, row in written.items()}
+    train = [one for one in examples if one.split == "train" and one.id in texts]
+    asked = [ask(MultipleChoice(), one, captions=False) for one in train]
+    answers = read_answers(folder / "6-evaluate" / "predictions" / "test" / "answer.jsonl")
+    test = [one for one in examples if one.split == "test"]
+    said = [isinstance(answer, Prediction) and answer.chain_label == one.label
+            for one, answer in zip(test, answers, strict=True)]  # fmt: skip
+    pairs = zip(train, asked, strict=True)
+    return {"training": fmean(q.concluded(texts[one.id]) == one.label for one, q in pairs), "test": fmean(said)}
 
 
 def figures(model: dict[str, Any]) -> dict[str, Any]:
@@ -234,6 +256,9 @@ def page(result: dict[str, Any]) -> str:
         "",
         "## Rationales",
         "",
+        "Right are those that end in the right answer: of what the answering model reads in training, and in the end.",
+        f"Cross-fitted ones come from {FOLDS} models, each of which had not seen a part of the training data.",
+        "",
         *_rationales(runs),
         "",
         *_astray(runs),
@@ -275,13 +300,16 @@ def _table(runs: list[dict[str, Any]], rows: list[tuple[str, str, str]]) -> list
 
 def _rationales(runs: list[dict[str, Any]]) -> list[str]:
     """How near they come to the right ones, and how much of what they say is true."""
-    lines = ["| variant | Rouge-L | true statements |", "| --- | --- | --- |"]
+    lines = ["| variant | Rouge-L | true statements | right in training | right in the end |"]
+    lines.append("| --- | --- | --- | --- | --- |")
     for name, title in _titles():
         own = [one["variants"][name]["models"]["answer"] for one in runs if name in one["variants"]]
         rouge = [one["rouge_l"] for one in own if one.get("rouge_l") is not None]
         true = [one["true_statements"] for one in own if one.get("true_statements") is not None]
+        read = [one["variants"][name]["right_rationales"] for one in runs if name in one["variants"]]
+        right = [_spread([one[when] for one in read]) if all(read) else "" for when in ("training", "test")]
         if rouge:
-            lines.append(f"| {title} | {_spread(rouge)} | {_spread(true) if true else ''} |")
+            lines.append(f"| {title} | {_spread(rouge)} | {_spread(true) if true else ''} | {' | '.join(right)} |")
     return lines
 
 
