@@ -26,6 +26,7 @@ class Sage:
 
     def __init__(self, task: Task | None = None, *, first_chain: bool = False) -> None:
         self.task = task or Sentiment()
+        self.reads = self.task.reads
         self.first_chain = first_chain
         """The label is known only after the chain, as of a pair of models."""
         self.decoding = Decoding()
