@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,11 +19,17 @@ from mulcot.backbones.base import Lora, Turn, load_folder
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.errors import MulcotError
 from mulcot.export.model import export_model
+from mulcot.formats.wording import Wording
+from mulcot.fusion.model import load_fusion
+from mulcot.fusion.settings import T5Fusion
+from mulcot.inference.settings import Decoding
 from mulcot.objectives.rows import mask, pack
+from mulcot.predicting.opening import open_predictor
 from mulcot.predicting.posts import Post
 from mulcot.predicting.predictor import Predictor
-from mulcot.records import Example, ImageRef
+from mulcot.records import Example, ImageRef, Prediction
 from mulcot.tasks.base import Purpose
+from mulcot.tasks.multiple_choice import MultipleChoice
 from mulcot.tasks.saved import SavedTask, save_task
 from mulcot.tasks.sentiment import Sentiment
 
@@ -187,9 +194,48 @@ def test_a_whole_model_has_no_adapter_to_export(merged: Path, tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
 
 
-def test_a_fused_t5_needs_no_export(tmp_path: Path) -> None:
-    from mulcot.fusion.shipped import FOLDER
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders of a run of Multimodal-CoT, its first model with an adapter."""
+    folder = tmp_path_factory.mktemp("pair")
+    lora = Lora(rank=2, modules=("q", "v"))
+    for stage, form, adapter in (("4-rationale", "QCM-E", lora), ("5-answer", "QCMG-A", None)):
+        model = load_fusion(T5Fusion(model="tiny", dtype="fp32", lora=adapter), trainable=True, seed=3)
+        with torch.no_grad():
+            for name, weight in model.network.named_parameters():
+                if "lora_B" in name:
+                    weight.normal_(std=0.2)
+        model.save(folder / stage / "model")
+        save_task(SavedTask(MultipleChoice()), folder / stage / "model")
+        other = None if adapter else "../../4-rationale/model"
+        Wording(format=form, rationale_model=other).save(folder / stage / "model")  # type: ignore[arg-type]
+    return folder
 
-    with pytest.raises(MulcotError, match="needs no export"):
-        export_model(FOLDER, "merged", tmp_path / "x")
-    assert not list(tmp_path.iterdir())
+
+def test_both_models_of_a_pair_are_written_into_one_folder(pair: Path, tmp_path: Path) -> None:
+    export_model(pair / "5-answer", "merged", tmp_path / "out")
+    moved = shutil.move(tmp_path / "out", tmp_path / "elsewhere")
+    posts = [Post(text="Which is a metal?", choices=("iron", "wood")), Post(text="Which?", choices=("a", "b", "c"))]
+    decoding = Decoding(max_tokens=12)
+    found = [open_predictor(path, decoding=decoding).predict(posts) for path in (pair / "5-answer", moved)]
+    for one, other in zip(*found, strict=True):
+        assert isinstance(one, Prediction)
+        assert isinstance(other, Prediction)
+        assert (one.chain, one.label) == (other.chain, other.label)
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
+    assert not list(moved.rglob("adapter_*")), "merged"
+    assert "One fused T5 explains, a second answers" in (moved / "README.md").read_text("utf-8")
+    export_model(pair / "5-answer", "merged", moved, dtype="bf16", force=True)
+    assert json.loads((moved / "fusion.json").read_text())["settings"]["dtype"] == "bf16"
+
+
+def test_half_a_pair_is_no_model_to_export(pair: Path, tmp_path: Path) -> None:
+    with pytest.raises(MulcotError, match="does not answer alone"):
+        export_model(pair / "4-rationale", "merged", tmp_path / "x")
+    with pytest.raises(MulcotError, match="more than an adapter"):
+        export_model(pair / "5-answer", "adapter", tmp_path / "x")
+    alone = tmp_path / "alone/model"
+    shutil.copytree(pair / "5-answer/model", alone)
+    with pytest.raises(MulcotError, match="rationale model of"):
+        export_model(alone, "merged", tmp_path / "x")
+    assert not (tmp_path / "x").exists()

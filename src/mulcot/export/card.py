@@ -15,6 +15,8 @@ import yaml
 from mulcot.backbones.base import Backbone, saved_backbone
 from mulcot.errors import printable
 from mulcot.evaluating.scores import ModelScores, Scores
+from mulcot.export.pair import INSIDE
+from mulcot.fusion.settings import saved_fusion
 from mulcot.records import Example, ImageRef, Json
 from mulcot.rundir import RunFolder, write_text
 from mulcot.tasks.base import Purpose, Task
@@ -22,11 +24,15 @@ from mulcot.version import __version__
 
 CARD_FILE = "README.md"
 PAPER = "https://arxiv.org/abs/2508.05234"
+PAIR_PAPER = "https://arxiv.org/abs/2302.00923"
 ABOUT = {
     "teacher": "wrote the chains that were accepted",
     "assistant": "learned from them",
     "annotate": "wrote chains of its own and left its opinion on every target token",
     "student": "learned from all chains and from that opinion",
+    "features": "looked at every picture once",
+    "rationale": "learned to explain",
+    "answer": "learned to answer",
 }
 
 
@@ -40,6 +46,31 @@ def write_card(out: Path, source: Path, task: Task, kind: str) -> None:
         *(_training(run) if run else ()),
         *_results(run, stage),
         *_asking(settings, task),
+        *_limits(run, task),
+    ]
+    write_text(out / CARD_FILE, "\n".join(lines) + "\n")
+
+
+def write_pair_card(out: Path, source: Path, task: Task, kind: str) -> None:
+    """The same for the models of Multimodal-CoT; they are always written whole."""
+    run, stage = _home(source)
+    settings, _ = saved_fusion(source)
+    alone = not (out / INSIDE).is_dir()
+    base = settings.model if not settings.model.startswith(("/", ".", "~")) else Path(settings.model).name
+    front: Json = {"pipeline_tag": "visual-question-answering", "tags": ["mulcot", "multimodal-cot"]}
+    if "/" in base:
+        front["base_model"] = base
+    who = "One fused T5 explains and answers" if alone else "One fused T5 explains, a second answers in view of that"
+    lines = [
+        *("---", yaml.safe_dump(front, sort_keys=False).rstrip(), "---", ""),
+        *(f"# Answers with reasons for {task.name.replace('_', ' ')}", ""),
+        f"{who} ([Multimodal-CoT]({PAIR_PAPER})); the picture is looked at by a frozen extractor.",
+        *(f"Base model: {_code(base)}; made with mulcot {__version__}.", ""),
+        *(_training(run) if run else ()),
+        *_results(run, stage),
+        *("## How to ask it", ""),
+        "`mulcot predict --model .`, `mulcot serve --model .`; from Python, `mulcot.open_predictor`. The folder can",
+        *("be moved as a whole. Plain transformers load the T5, but not the layer that looks.", ""),
         *_limits(run, task),
     ]
     write_text(out / CARD_FILE, "\n".join(lines) + "\n")
@@ -93,8 +124,18 @@ def _training(run: RunFolder) -> Iterator[str]:
         counts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in record.counts.items())
         yield f"- {name.capitalize()} {ABOUT[name]}: {_plain(counts)}."
     yield from ("", "The whole recipe:", "", "```yaml")
-    yield from (printable(line) for line in (run.path / "recipe.yaml").read_text("utf-8").rstrip().splitlines())
+    shown = yaml.safe_dump(_without_places(recipe), sort_keys=False, allow_unicode=True)
+    yield from (printable(line) for line in shown.rstrip().splitlines())
     yield from ("```", "")
+
+
+def _without_places(value: Any) -> Any:
+    """A recipe without folders of this machine: of a path, its last part."""
+    if isinstance(value, dict):
+        return {key: _without_places(inner) for key, inner in value.items() if key != "output"}
+    if isinstance(value, list):
+        return [_without_places(inner) for inner in value]
+    return Path(value).name if isinstance(value, str) and value.startswith(("/", "~")) else value
 
 
 def _results(run: RunFolder | None, stage: str) -> Iterator[str]:

@@ -4,7 +4,8 @@
                transformers, vLLM and SGLang load them
     adapter    a PEFT folder: the adapter and its configuration
 
-Both carry a model card, and the files by which `mulcot predict` and `mulcot serve` know how to ask the model.
+The models of Multimodal-CoT are merged likewise, both into one folder (`export.pair`). All carry a model card, and the
+files by which `mulcot predict` and `mulcot serve` know how to ask the model.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from mulcot.backbones.runtime.loaded import PREPROCESS_FILE, LoadedModel
 from mulcot.backbones.runtime.quiet import quiet
 from mulcot.backbones.runtime.qwen import DTYPES
 from mulcot.errors import MulcotError, UnknownName
-from mulcot.export.card import base_name, write_card
+from mulcot.export.card import base_name, write_card, write_pair_card
+from mulcot.export.pair import write_pair
 from mulcot.fusion.settings import FUSION_FILE
 from mulcot.inference.settings import Decoding
-from mulcot.predicting.places import CALIBRATION_FILE, find_model
+from mulcot.predicting.places import CALIBRATION_FILE, find_model, is_model
 from mulcot.rundir import share, write_json, write_text
 from mulcot.tasks.saved import TASK_FILE, TEMPLATES_FILE, load_task
 
@@ -61,22 +63,25 @@ def export_model(model: Path, kind: str, out: Path, *, dtype: str | None = None,
     if kind not in KINDS:
         raise UnknownName("export", kind, KINDS)
     source, out = find_model(model), out.resolve()
-    if (source / FUSION_FILE).is_file():
-        hint = f"{source} is a folder of transformers already, with the layer that looks in fusion.safetensors."
-        raise MulcotError("a model of multimodal-cot needs no export", hint=hint)
+    fused = (source / FUSION_FILE).is_file()
+    if fused and kind == "adapter":
+        hint = "--to merged writes both models into one folder."
+        raise MulcotError("a model of multimodal-cot is more than an adapter: it has a layer that looks", hint=hint)
     _may_replace(out, source, force)
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        if kind == "merged":
+        if fused:
+            write_pair(source, part, dtype)
+        elif kind == "merged":
             _merge(source, part, dtype)
         else:
             _copy_adapter(source, part)
         for name in OWN_FILES:
             if (source / name).is_file():
                 shutil.copyfile(source / name, part / name)
-        write_card(part, source, load_task(source).task, kind)
+        (write_pair_card if fused else write_card)(part, source, load_task(source).task, kind)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
@@ -92,7 +97,7 @@ def _may_replace(out: Path, source: Path, force: bool) -> None:
     if out.is_dir() and any(out.iterdir()):
         if not force:
             raise MulcotError(f"{out} is not empty", hint="Choose another folder, or add --force to replace it.")
-        if not (out / BACKBONE_FILE).is_file():
+        if not is_model(out):
             raise MulcotError(f"{out} was not written by an export", hint="--force replaces exported models only.")
 
 

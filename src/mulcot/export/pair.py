@@ -1,0 +1,63 @@
+"""The models of Multimodal-CoT in one folder that can be moved, served and asked, whatever becomes of the run.
+
+exported/              the model that answers: a T5 of transformers, and what it is asked with
+exported/rationale/    the model that explains, where there are two
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from mulcot.errors import MulcotError
+from mulcot.formats.wording import load_wording
+from mulcot.fusion.loading import ADAPTER_FILE
+from mulcot.fusion.model import load_fusion
+from mulcot.fusion.settings import saved_fusion
+from mulcot.predicting.places import CALIBRATION_FILE
+from mulcot.tasks.saved import TASK_FILE, TEMPLATES_FILE
+
+INSIDE = "rationale"
+BESIDE = (TASK_FILE, TEMPLATES_FILE, CALIBRATION_FILE)
+
+
+def write_pair(source: Path, out: Path, dtype: str | None) -> None:
+    """Writes the answering model in `source`, and the one it names, into the folder `out`."""
+    wording = load_wording(source)
+    if wording.explains:
+        hint = "Give the run folder, or the folder of its stage answer, when that has finished."
+        raise MulcotError(f"{source} holds the model that explains; it does not answer alone", hint=hint)
+    _write(source, out, dtype)
+    if wording.rationale_model is not None:
+        other = source / wording.rationale_model
+        if not other.is_dir():
+            hint = "Export from the whole run folder."
+            raise MulcotError(f"the rationale model of {source} is not at {wording.rationale_model}", hint=hint)
+        _write(other, out / INSIDE, dtype)
+        load_wording(other).save(out / INSIDE)
+        wording = wording.model_copy(update={"rationale_model": INSIDE})
+    wording.save(out)
+
+
+def _write(source: Path, out: Path, dtype: str | None) -> None:
+    """One model: as it lies there, or merged with its adapter, or in another precision."""
+    out.mkdir(parents=True, exist_ok=True)
+    adapted = (source / ADAPTER_FILE).is_file()
+    if not adapted and dtype is None:
+        for path in source.iterdir():
+            if path.is_file():
+                shutil.copyfile(path, out / path.name)
+        return
+    settings, _ = saved_fusion(source)
+    model = load_fusion(source, dtype="fp32")  # an adapter is added in fp32, whatever is written then
+    network: Any = model.network
+    if adapted:
+        network.t5 = network.t5.merge_and_unload()
+    if dtype == "bf16":
+        network.bfloat16()
+    model.settings = settings.model_copy(update={"lora": None, "dtype": dtype or settings.dtype})
+    model.save(out)
+    for name in BESIDE:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, out / name)
