@@ -190,6 +190,11 @@ class TwoStagePredictor:
             yield Told(row, whole, True, 0, 0 if rationale is None else rationale.tokens)
 
     @property
+    def explains_first(self) -> bool:
+        """Whether the answer rests on a rationale, which has to be written before it."""
+        return self._explains or self.answerer.wording.format == "QCM-RA"
+
+    @property
     def scores(self) -> bool:
         """Whether every choice is scored, instead of an answer written."""
         return self.answerer.wording.scored

@@ -96,7 +96,7 @@ def _info(service: Service) -> Json:
         "task": {
             **_task(task, captions=pair is not None and pair.captions),
             "fields": fields,
-            "chain_first": pair is not None,
+            "chain_first": pair is not None and pair.explains_first,
         },
         "limits": {
             "body_bytes": limits.body,
