@@ -12,13 +12,18 @@ import typer
 def init(
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR")],
     task: Annotated[
-        str, typer.Option(help="sentiment, aspect_sentiment, classification or multiple_choice.", metavar="NAME")
-    ] = "sentiment",
+        str | None,
+        typer.Option(help="sentiment, aspect_sentiment, classification or multiple_choice.", metavar="NAME"),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="mulcot-rd, or multimodal-cot for questions.", metavar="NAME")
+    ] = "mulcot-rd",
 ) -> None:
     """Write a commented recipe and a small example of your own data, which run at once."""
     from mulcot.starting import begin
 
-    count = begin(folder, task)
+    task = task or ("multiple_choice" if method == "multimodal-cot" else "sentiment")
+    count = begin(folder, task, method)
     recipe = shlex.quote(str(folder / "recipe.yaml"))
     print(f"{folder}: {count} rows with pictures, and a recipe for {task}. Next:")
     for command in ("check", "data stats --recipe", "run"):

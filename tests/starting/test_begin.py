@@ -156,6 +156,40 @@ def test_the_command_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.Mo
         CliRunner().invoke(app, ["init", "other", "--task", "poetry"], catch_exceptions=False)
 
 
+def test_questions_begin_with_two_small_models(tmp_path: Path) -> None:
+    begin(tmp_path / "mine", "multiple_choice", "multimodal-cot")
+    loaded = load_recipe(tmp_path / "mine/recipe.yaml")
+    verdict = check(loaded, Reporter.silent())
+    assert (verdict.problems, verdict.notes) == ((), ())
+    assert verdict.statistics is not None
+    assert {name: split.rationales for name, split in verdict.statistics.splits.items()} == {
+        "train": 24,
+        "dev": 8,
+        "test": 8,
+    }
+    run(loaded, Reporter.silent())
+    scores = json.loads((loaded.folder / "6-evaluate/scores.json").read_text("utf-8"))
+    assert {"answer", "text_only", "gold_rationale"} <= set(scores["sets"]["test"]["models"])
+    page = re.search(r"open in a browser: `(.+)`", (tmp_path / "mine/README.md").read_text("utf-8"))
+    assert page and Path(page[1]).is_file()
+    with pytest.raises(MulcotError, match="begins with questions"):
+        begin(tmp_path / "other", "sentiment", "multimodal-cot")
+
+
+def test_what_the_recipe_of_questions_offers_instead_is_valid(tmp_path: Path) -> None:
+    begin(tmp_path / "mine", "multiple_choice", "multimodal-cot")
+    path = tmp_path / "mine/recipe.yaml"
+    plain = path.read_text("utf-8")
+    text = re.sub(r"(?m)^# (teacher:|  .+)$", r"\1", plain)
+    text = re.sub(r"(?m)^  (extractor|backbone): .+\n  # (\1: .+)$", r"  \2", text)
+    path.write_text(text, "utf-8")
+    recipe = load_recipe(path).recipe
+    assert recipe.teacher is not None and recipe.teacher.only_unexplained
+    assert recipe.rationale is not None and recipe.rationale.backbone.model == "declare-lab/flan-alpaca-base"
+    assert recipe.answer is not None and recipe.answer.backbone.max_target == 64
+    assert recipe.rationale.training.batch_size == 8, "the published one, where only epochs are written"
+
+
 def test_the_readme_names_every_file(tmp_path: Path) -> None:
     for task in STARTS:
         begin(tmp_path / task, task)

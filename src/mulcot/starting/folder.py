@@ -26,6 +26,9 @@ from mulcot.settings import Settings
 from mulcot.stages.annotate import AnnotateStage
 from mulcot.stages.assistant import AssistantStage
 from mulcot.stages.evaluate import EvaluateStage
+from mulcot.stages.evaluate_questions import EvaluateQuestionsStage
+from mulcot.stages.questions import PUBLISHED
+from mulcot.stages.rationale import RationaleStage
 from mulcot.stages.student import StudentStage
 from mulcot.stages.teacher import TeacherStage
 from mulcot.starting import rows
@@ -45,6 +48,10 @@ STARTS: dict[str, Callable[[Path], Iterator[Json]]] = {
 }
 """The rows that each task begins with."""
 
+RD, TWO_STAGE, QUESTIONS = "mulcot-rd", "multimodal-cot", "multiple_choice"
+METHODS = {RD: "recipe.yaml", TWO_STAGE: "multimodal_cot.yaml"}
+"""The recipe that each method begins with."""
+
 DESCRIBED: dict[str, type[Settings]] = {
     "recipe": Recipe,
     "files": Files,
@@ -57,21 +64,28 @@ DESCRIBED: dict[str, type[Settings]] = {
     "annotate": AnnotateStage,
     "student": StudentStage,
     "evaluate": EvaluateStage,
+    "rationale": RationaleStage,
+    "evaluate-questions": EvaluateQuestionsStage,
 }
 """Whose options the recipe's comments may describe."""
 
 
-def begin(folder: Path, task: str) -> int:
+def begin(folder: Path, task: str, method: str = RD) -> int:
     """Writes everything, or nothing, into a folder that is new or empty; returns the number of rows."""
+    if method not in METHODS:
+        raise UnknownName("method", method, METHODS)
     if task not in STARTS:
         raise UnknownName("task to begin with", task, STARTS)
+    if method == TWO_STAGE and task != QUESTIONS:
+        hint = f"Begin with {QUESTIONS}; docs/multimodal-cot.md says how posts are asked about."
+        raise MulcotError(f"{TWO_STAGE} begins with questions, not with {task}", hint=hint)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         what = "is not empty" if folder.is_dir() else "is not a folder"
         raise MulcotError(f"{folder} {what}", hint="Name a new folder.")
     folder.absolute().parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
     try:
-        count = _write(part, folder, task)
+        count = _write(part, folder, task, method)
         part.chmod(0o755)
         part.rename(folder)  # an empty folder of that name is replaced
     finally:
@@ -79,16 +93,16 @@ def begin(folder: Path, task: str) -> int:
     return count
 
 
-def _write(part: Path, folder: Path, task: str) -> int:
-    count = rows.write_lines(part / "posts.jsonl", STARTS[task](part))
+def _write(part: Path, folder: Path, task: str, method: str) -> int:
+    pair = method == TWO_STAGE
+    data = "questions.jsonl" if pair else "posts.jsonl"
+    count = rows.write_lines(part / data, rows.explained(part) if pair else STARTS[task](part))
     if task == "classification":
         rows.write_lines(part / "chains.jsonl", rows.relation_chains())
-    for name in ("recipe.yaml", "README.md"):
-        text = (
-            _templates()
-            .get_template(name)
-            .render(task=task, labels=rows.RELATIONS, folder=folder, rows=count, published=Training())
-        )
+    values = {"task": task, "pair": pair, "data": data, "labels": rows.RELATIONS, "folder": folder, "rows": count}
+    published = PUBLISHED if pair else Training()
+    for name, template in (("recipe.yaml", METHODS[method]), ("README.md", "README.md")):
+        text = _templates().get_template(template).render(**values, published=published)
         (part / name).write_text(text, "utf-8")
     return count
 

@@ -18,6 +18,7 @@ from mulcot.world.chains import write_chain
 from mulcot.world.picture import paint, png
 from mulcot.world.posts import Post, make_post
 from mulcot.world.science import make_question
+from mulcot.world.science_chains import explain
 
 SIZES = {"train": 24, "dev": 8, "test": 8}
 SEED = 1
@@ -62,6 +63,19 @@ def multiple_choice(folder: Path) -> Iterator[Json]:
             if asked.context:
                 words["context"] = asked.context
             yield _row(folder, _name(split, number), split, picture, **words)
+
+
+def explained(folder: Path) -> Iterator[Json]:
+    """Questions with choices and the solution that a person wrote, for models that explain first."""
+    for split, size in SIZES.items():
+        for number in range(size):
+            truth = make_question(SEED, split, number)
+            asked = truth.question
+            picture = paint_board(asked.board, SIDE) if asked.board else None
+            words: Json = {"question": asked.text, "choices": list(asked.choices), "answer": truth.label}
+            if asked.context:
+                words["context"] = asked.context
+            yield _row(folder, _name(split, number), split, picture, **words, solution=explain(truth, number))
 
 
 def relation_chains() -> Iterator[Json]:
