@@ -19,6 +19,7 @@ from mulcot.export.pair import INSIDE
 from mulcot.fusion.settings import saved_fusion
 from mulcot.records import Example, ImageRef, Json
 from mulcot.rundir import RunFolder, write_text
+from mulcot.settings import Settings
 from mulcot.tasks.base import Purpose, Task
 from mulcot.version import __version__
 
@@ -51,12 +52,12 @@ def write_card(out: Path, source: Path, task: Task, kind: str) -> None:
     write_text(out / CARD_FILE, "\n".join(lines) + "\n")
 
 
-def write_pair_card(out: Path, source: Path, task: Task, kind: str) -> None:
+def write_pair_card(out: Path, source: Path, task: Task) -> None:
     """The same for the models of Multimodal-CoT; they are always written whole."""
     run, stage = _home(source)
     settings, _ = saved_fusion(source)
     alone = not (out / INSIDE).is_dir()
-    base = settings.model if not settings.model.startswith(("/", ".", "~")) else Path(settings.model).name
+    base = base_name(settings)
     front: Json = {"pipeline_tag": "visual-question-answering", "tags": ["mulcot", "multimodal-cot"]}
     if "/" in base:
         front["base_model"] = base
@@ -76,7 +77,7 @@ def write_pair_card(out: Path, source: Path, task: Task, kind: str) -> None:
     write_text(out / CARD_FILE, "\n".join(lines) + "\n")
 
 
-def base_name(settings: Backbone) -> str:
+def base_name(settings: Settings) -> str:
     """What the model was made of, without any folder of this machine."""
     model = getattr(settings, "model", None)
     if isinstance(model, str):

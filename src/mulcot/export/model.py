@@ -23,17 +23,15 @@ from mulcot.backbones.runtime.quiet import quiet
 from mulcot.backbones.runtime.qwen import DTYPES
 from mulcot.errors import MulcotError, UnknownName
 from mulcot.export.card import base_name, write_card, write_pair_card
-from mulcot.export.pair import write_pair
+from mulcot.export.pair import copy_own, write_pair
 from mulcot.fusion.settings import FUSION_FILE
 from mulcot.inference.settings import Decoding
-from mulcot.predicting.places import CALIBRATION_FILE, find_model, is_model
+from mulcot.predicting.places import find_model, is_model
 from mulcot.rundir import share, write_json, write_text
-from mulcot.tasks.saved import TASK_FILE, TEMPLATES_FILE, load_task
+from mulcot.tasks.saved import load_task
 
 KINDS = ("merged", "adapter")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
-OWN_FILES = (TASK_FILE, TEMPLATES_FILE, CALIBRATION_FILE)
-"""How the model is asked, beside `backbone.json` and `preprocess.json`."""
 
 CHAT_TEMPLATE = r"""
 {%- for message in messages -%}
@@ -72,16 +70,17 @@ def export_model(model: Path, kind: str, out: Path, *, dtype: str | None = None,
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
+        task = load_task(source).task
         if fused:
             write_pair(source, part, dtype)
-        elif kind == "merged":
-            _merge(source, part, dtype)
+            write_pair_card(part, source, task)
         else:
-            _copy_adapter(source, part)
-        for name in OWN_FILES:
-            if (source / name).is_file():
-                shutil.copyfile(source / name, part / name)
-        (write_pair_card if fused else write_card)(part, source, load_task(source).task, kind)
+            if kind == "merged":
+                _merge(source, part, dtype)
+            else:
+                _copy_adapter(source, part)
+            copy_own(source, part)
+            write_card(part, source, task, kind)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise

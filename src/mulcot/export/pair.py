@@ -10,30 +10,23 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mulcot.errors import MulcotError
 from mulcot.formats.wording import load_wording
 from mulcot.fusion.loading import ADAPTER_FILE
 from mulcot.fusion.model import load_fusion
 from mulcot.fusion.settings import saved_fusion
-from mulcot.predicting.places import CALIBRATION_FILE
+from mulcot.predicting.places import CALIBRATION_FILE, find_pair
 from mulcot.tasks.saved import TASK_FILE, TEMPLATES_FILE
 
 INSIDE = "rationale"
-BESIDE = (TASK_FILE, TEMPLATES_FILE, CALIBRATION_FILE)
+OWN_FILES = (TASK_FILE, TEMPLATES_FILE, CALIBRATION_FILE)
+"""How a model is asked, beside `backbone.json` or `fusion.json` and `preprocess.json`."""
 
 
 def write_pair(source: Path, out: Path, dtype: str | None) -> None:
     """Writes the answering model in `source`, and the one it names, into the folder `out`."""
-    wording = load_wording(source)
-    if wording.explains:
-        hint = "Give the run folder, or the folder of its stage answer, when that has finished."
-        raise MulcotError(f"{source} holds the model that explains; it does not answer alone", hint=hint)
+    wording, other = find_pair(source)
     _write(source, out, dtype)
-    if wording.rationale_model is not None:
-        other = source / wording.rationale_model
-        if not other.is_dir():
-            hint = "Export from the whole run folder."
-            raise MulcotError(f"the rationale model of {source} is not at {wording.rationale_model}", hint=hint)
+    if other is not None:
         _write(other, out / INSIDE, dtype)
         load_wording(other).save(out / INSIDE)
         wording = wording.model_copy(update={"rationale_model": INSIDE})
@@ -58,6 +51,11 @@ def _write(source: Path, out: Path, dtype: str | None) -> None:
         network.bfloat16()
     model.settings = settings.model_copy(update={"lora": None, "dtype": dtype or settings.dtype})
     model.save(out)
-    for name in BESIDE:
+    copy_own(source, out)
+
+
+def copy_own(source: Path, out: Path) -> None:
+    """Takes along how the model is asked."""
+    for name in OWN_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, out / name)

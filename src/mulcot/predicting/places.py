@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mulcot.backbones.base import BACKBONE_FILE
 from mulcot.errors import MulcotError
+from mulcot.formats.wording import Wording, load_wording
 from mulcot.fusion.settings import FUSION_FILE
 from mulcot.rundir import RunFolder, write_json
 
@@ -39,6 +40,21 @@ def find_model(path: Path) -> Path:
         f"{path} is no model that mulcot trained: it has no {BACKBONE_FILE}",
         hint="Give a run folder, a stage folder such as RUN/5-student, or a model folder such as RUN/5-student/model.",
     )
+
+
+def find_pair(folder: Path) -> tuple[Wording, Path | None]:
+    """How a model of Multimodal-CoT is asked, and where the model lies that explains for it, if there are two."""
+    wording = load_wording(folder)
+    if wording.explains:
+        hint = "Give the run folder, or the folder of its stage answer, when that has finished."
+        raise MulcotError(f"{folder} holds the model that explains; it does not answer alone", hint=hint)
+    if wording.rationale_model is None:
+        return wording, None
+    other = folder / wording.rationale_model
+    if not other.is_dir():
+        hint = "Move the whole run folder; the answer model reads what that model writes."
+        raise MulcotError(f"the rationale model of {folder} is not at {wording.rationale_model}", hint=hint)
+    return wording, other
 
 
 def is_model(folder: Path) -> bool:

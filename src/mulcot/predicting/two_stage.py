@@ -28,7 +28,7 @@ from mulcot.inference.settings import Decoding
 from mulcot.media import Gallery
 from mulcot.predicting.answers import softmax
 from mulcot.predicting.dictating import Rationale, dictate
-from mulcot.predicting.places import find_model, load_temperature
+from mulcot.predicting.places import find_model, find_pair, load_temperature
 from mulcot.predicting.posing import Posed, Poser
 from mulcot.predicting.posts import Post
 from mulcot.predicting.seeing import Eyes
@@ -89,17 +89,9 @@ class TwoStagePredictor:
     def load(cls, path: Path | str, device: str | None = None, **options: Any) -> Self:
         """The models of a run folder, of the folder of a stage `answer`, or of a model folder in it."""
         folder = find_model(Path(path))
-        wording, chosen = load_wording(folder), device or ("cuda" if torch.cuda.is_available() else "cpu")
-        if wording.explains:
-            hint = "Give the run folder, or the folder of its stage answer, when that has finished."
-            raise MulcotError(f"{folder} holds the model that explains; it does not answer alone", hint=hint)
-        explainer = None
-        if wording.rationale_model is not None:
-            other = folder / wording.rationale_model
-            if not other.is_dir():
-                hint = "Move the whole run folder; the answer model reads what that model writes."
-                raise MulcotError(f"the rationale model of {folder} is not at {wording.rationale_model}", hint=hint)
-            explainer = Speaker(load_fusion(other, chosen), load_wording(other))
+        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        wording, other = find_pair(folder)
+        explainer = None if other is None else Speaker(load_fusion(other, chosen), load_wording(other))
         answerer = Speaker(load_fusion(folder, chosen), wording)
         options = {"temperature": load_temperature(folder), **options}
         predictor = cls(answerer, explainer, load_task(folder), **options)

@@ -22,7 +22,7 @@ from mulcot.teachers.client import Client, open_client
 from mulcot.teachers.crowd import Stop, run_all
 from mulcot.teachers.images import Pictures
 from mulcot.teachers.ledger import Ledger
-from mulcot.teaching.budget import Budget, BudgetUsedUp, Metered, Prices, Purse, Spent, cost_of, shown_money
+from mulcot.teaching.budget import Budget, BudgetUsedUp, Metered, Prices, Purse, Spent, cost_of
 
 CAPTIONS = "captions.jsonl"
 LEDGER = "captions.sqlite"
@@ -133,7 +133,7 @@ async def _ask(
                 raise Interrupted("stopped") from error
             failed[key] = str(error.kind)
         bar.advance()
-        bar.note(tokens=purse.spent.tokens, money=_money(purse))
+        bar.note(tokens=purse.spent.tokens, money=purse.shown)
 
     try:
         async with open_client(teacher, ledger, stop=stop) as client:
@@ -145,10 +145,6 @@ async def _ask(
             raise
         hint = f"{cause[0].hint} Every reply is kept; the same command continues.".lstrip()
         raise TeacherError(cause[0].message, hint=hint) from cause[0]
-
-
-def _money(purse: Purse) -> str:
-    return shown_money(purse.money, purse.prices, at_least=bool(purse.spent.unknown))
 
 
 def _caption(key: str, reply: Reply | None, problem: str) -> Caption:

@@ -22,6 +22,7 @@ from mulcot.datasets.files import Files
 from mulcot.errors import MulcotError, UnknownName
 from mulcot.recipe import Recipe
 from mulcot.records import Json
+from mulcot.reporting.words import QUESTIONS, TWO_STAGE
 from mulcot.settings import Settings
 from mulcot.stages.annotate import AnnotateStage
 from mulcot.stages.assistant import AssistantStage
@@ -48,7 +49,7 @@ STARTS: dict[str, Callable[[Path], Iterator[Json]]] = {
 }
 """The rows that each task begins with."""
 
-RD, TWO_STAGE, QUESTIONS = "mulcot-rd", "multimodal-cot", "multiple_choice"
+RD = "mulcot-rd"
 METHODS = {RD: "recipe.yaml", TWO_STAGE: "multimodal_cot.yaml"}
 """The recipe that each method begins with."""
 

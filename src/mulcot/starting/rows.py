@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from mulcot.world.boards import paint_board
 from mulcot.world.chains import write_chain
 from mulcot.world.picture import paint, png
 from mulcot.world.posts import Post, make_post
-from mulcot.world.science import make_question
+from mulcot.world.science import ScienceTruth, make_question
 from mulcot.world.science_chains import explain
 
 SIZES = {"train": 24, "dev": 8, "test": 8}
@@ -54,28 +54,13 @@ def classification(folder: Path) -> Iterator[Json]:
 
 def multiple_choice(folder: Path) -> Iterator[Json]:
     """Questions with choices; some have no picture."""
-    for split, size in SIZES.items():
-        for number in range(size):
-            truth = make_question(SEED, split, number)
-            asked = truth.question
-            picture = paint_board(asked.board, SIDE) if asked.board else None
-            words: Json = {"text": asked.text, "choices": list(asked.choices), "label": truth.label}
-            if asked.context:
-                words["context"] = asked.context
-            yield _row(folder, _name(split, number), split, picture, **words)
+    return _questions(folder, lambda truth, _: {"label": truth.label}, text="text")
 
 
 def explained(folder: Path) -> Iterator[Json]:
     """Questions with choices and the solution that a person wrote, for models that explain first."""
-    for split, size in SIZES.items():
-        for number in range(size):
-            truth = make_question(SEED, split, number)
-            asked = truth.question
-            picture = paint_board(asked.board, SIDE) if asked.board else None
-            words: Json = {"question": asked.text, "choices": list(asked.choices), "answer": truth.label}
-            if asked.context:
-                words["context"] = asked.context
-            yield _row(folder, _name(split, number), split, picture, **words, solution=explain(truth, number))
+    solved = lambda truth, number: {"answer": truth.label, "solution": explain(truth, number)}  # noqa: E731
+    return _questions(folder, solved, text="question")
 
 
 def relation_chains() -> Iterator[Json]:
@@ -99,6 +84,18 @@ def _posts(*, aspects: bool = False) -> Iterator[tuple[str, str, Post]]:
     for split, size in SIZES.items():
         for number in range(size):
             yield _name(split, number), split, make_post(SEED, split, number, aspects=aspects)
+
+
+def _questions(folder: Path, solved: Callable[[ScienceTruth, int], Json], text: str) -> Iterator[Json]:
+    for split, size in SIZES.items():
+        for number in range(size):
+            truth = make_question(SEED, split, number)
+            asked = truth.question
+            picture = paint_board(asked.board, SIDE) if asked.board else None
+            words: Json = {text: asked.text, "choices": list(asked.choices), **solved(truth, number)}
+            if asked.context:
+                words["context"] = asked.context
+            yield _row(folder, _name(split, number), split, picture, **words)
 
 
 def _name(split: str, number: int) -> str:

@@ -138,6 +138,11 @@ class Purse:
         """What was paid so far; None is unknown."""
         return cost_of(self.spent, self.prices)
 
+    @property
+    def shown(self) -> str:
+        """The same for people."""
+        return shown_money(self.money, self.prices, at_least=bool(self.spent.unknown))
+
     def _count(self, reply: Reply, worst: tuple[int, int]) -> None:
         usage, spent = reply.usage, self.spent
         spent.requests += 1

@@ -17,7 +17,7 @@ from mulcot.teachers.base import CallError, Teacher
 from mulcot.teachers.client import Client, open_client
 from mulcot.teachers.crowd import Stop, run_all
 from mulcot.teachers.ledger import Ledger
-from mulcot.teaching.budget import BudgetUsedUp, Metered, Purse, shown_money
+from mulcot.teaching.budget import BudgetUsedUp, Metered, Purse
 from mulcot.teaching.cases import Cases, Known, Outcome
 from mulcot.teaching.pilot import Pilot, PilotResult
 from mulcot.teaching.sample import draw
@@ -168,5 +168,4 @@ class Campaign:
         board, spent, purse = self.board, self.purse.spent, self.purse
         notes: dict[str, object] = {"stage_1": board.stage1, "stage_2": board.stage2, "retries": board.retries}
         notes["failed"] = board.failed + len(self.unanswered)
-        money = shown_money(purse.money, purse.prices, at_least=bool(spent.unknown))
-        bar.note(**notes, in_flight=client.load().in_flight, tokens=spent.tokens, money=money)
+        bar.note(**notes, in_flight=client.load().in_flight, tokens=spent.tokens, money=purse.shown)
