@@ -141,7 +141,7 @@ def test_no_message_shows_what_a_variable_holds(tmp_path: Path, monkeypatch: pyt
     found = "\n".join(problems(write(tmp_path, text)))
     assert "hunter2" not in found
     assert "unknown task '${RECIPE_TEST_SECRET}'" in found
-    assert "'ftp://${RECIPE_TEST_SECRET}' must begin with http" in found
+    assert 'an address begins with http:// or https:// and a host (got "ftp://${RECIPE_TEST_SECRET}")' in found
 
 
 def test_one_mistake_is_one_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,3 +172,16 @@ def test_the_schema_takes_what_a_recipe_takes(tmp_path: Path) -> None:
     assert {"$ref": "#/$defs/Variable"} in schema["properties"]["seed"]["anyOf"]
     url = schema["$defs"]["OpenAICompatible"]["properties"]["base_url"]
     assert [option["type"] for option in url["anyOf"]] == ["string", "array"]
+
+
+@pytest.mark.parametrize(
+    "address", ["http://u:hunter2@h:99999/v1", "http://h/v1?key=hunter2", "ftp://u:hunter2@h?k=hunter2"]
+)
+def test_no_problem_shows_the_secret_of_an_address(tmp_path, address):
+    path = tmp_path / "recipe.yaml"
+    backend = f"{{name: openai_compatible, model: m, base_url: {json.dumps(address)}}}"
+    path.write_text(f"version: 1\ntask: sentiment\ndataset: synthetic\nteacher: {{backend: {backend}}}\n", "utf-8")
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path)
+    assert "address" in str(caught.value)
+    assert "hunter2" not in str(caught.value)

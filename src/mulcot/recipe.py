@@ -11,6 +11,7 @@ A section is the settings of one stage and carries the stage's name. This module
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ from mulcot.yamltree import KeyPath, Problem, Tree, expand, override, parse_assi
 T = TypeVar("T", bound=Settings)
 
 VERSION = 1
+_QUERY = re.compile(r"(?<=://)([^\s\"?]*\?)[^\s\"]+")
+"""What an address asks for, which may hold a key."""
 
 
 class Recipe(Settings):
@@ -286,7 +289,7 @@ def _got(data: Any, path: KeyPath) -> str:
         return ""
     if isinstance(data, dict | list):
         return ""
-    text = json.dumps(redact(data), ensure_ascii=False, default=str)
+    text = _QUERY.sub(r"\1***", json.dumps(redact(data), ensure_ascii=False, default=str))
     return f" (got {text if len(text) <= 80 else text[:77] + '...'})"
 
 

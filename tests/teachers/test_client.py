@@ -140,13 +140,36 @@ async def test_no_key_reaches_any_file(loopback, teacher, ask, tmp_path, monkeyp
     server = await loopback(answer)
     with Ledger(tmp_path / "l.sqlite") as ledger, Ledger(tmp_path / "cache.sqlite") as cache:
         async with open_client(teacher(server, api_key_env="A_KEY"), ledger, cache=cache) as client:
-            assert (await client.ask(ask("p"))).text == "you sent *** #2"
+            with pytest.raises(CallError, match="repeats the key"):
+                await client.ask(ask("p"))
             with pytest.raises(CallError) as caught:
                 await client.ask(ask("q"))
+    with Ledger(tmp_path / "l.sqlite", read_only=True) as ledger:
+        assert [attempt.error for attempt in ledger.attempts()] == ["server", "key_repeated", "unauthorized"]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) >= 2
     assert not [path for path in files if secret.encode() in path.read_bytes()]
     assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["x", "none", "None", "EMPTY", "e", "token-abc123", "sk-no-key-required"])
+async def test_a_key_that_may_be_a_word_changes_no_byte_of_any_reply(
+    loopback, teacher, ask, tmp_path, monkeypatch, key
+):
+    said = f"none of the damage is EMPTY, x 6 None token-abc123 sk-no-key-required {key}{key} {key}"
+    monkeypatch.setenv("A_KEY", key)
+
+    def answer(number: int, body: Any) -> Any:
+        message = {"content": said, "reasoning": said}
+        return {"model": said, "choices": [{"message": message, "finish_reason": "stop"}]}
+
+    server = await loopback(answer)
+    with Ledger(tmp_path / "l.sqlite") as ledger:
+        async with open_client(teacher(server, api_key_env="A_KEY"), ledger) as client:
+            await client.ask(ask("p"))
+        (attempt,) = ledger.attempts()
+    assert attempt.reply is not None
+    assert (attempt.reply.text, attempt.reply.reasoning, attempt.reply.model) == (said, said, said)
 
 
 async def test_an_interrupted_run_continues_and_asks_each_request_once(loopback, teacher, ask, tmp_path):

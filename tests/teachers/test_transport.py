@@ -492,18 +492,27 @@ async def test_the_key_is_sent_and_appears_nowhere_else(loopback, teacher, ask, 
             return web.Response(text=f"<b>{secret}</b>", status=200)
         if number == 3:
             return web.json_response({**OK, "model": secret, "choices": [{"message": {"content": f"its {secret}"}}]})
-        return web.Response(text=json.dumps({"error": f"{secret}"}), status=401)
+        if number == 4:
+            return web.Response(status=302, headers={"Location": f"http://127.0.0.1/{secret}"}, text=secret)
+        return web.Response(text=json.dumps({"error": f"{secret}"}), status=401, reason=secret)
 
     server = await loopback(answer)
     made = teacher(server, api_key_env="SOME_KEY")
     seen: list[str] = [repr(made), json.dumps(made.identity()), json.dumps(made.answers_as())]
     async with made.session(lambda request, error: seen.append(f"{error!s}{error!r}{error.hint}")) as session:
-        seen.append(repr(await session.complete(ask())) + repr(vars(session)["_scrub"]))
+        with pytest.raises(CallError) as caught:
+            await session.complete(ask())
+        assert caught.value.kind == ErrorKind.KEY_REPEATED
+        seen.append(str(caught.value) + repr(vars(session)["_key"]))
         with pytest.raises(CallError) as caught:
             await session.complete(ask())
         seen.append(str(caught.value))
-    assert [headers["Authorization"] for headers in server.headers] == [f"Bearer {secret}"] * 4
-    assert len(seen) == 8
+    async with made.session(lambda request, error: seen.append(f"{error!s}{error!r}{error.hint}")) as session:
+        with pytest.raises(CallError) as caught:
+            await session.complete(ask())
+        seen.append(str(caught.value))
+    assert [headers["Authorization"] for headers in server.headers] == [f"Bearer {secret}"] * 5
+    assert len(seen) == 11
     assert not [text for text in [*seen, caplog.text] if secret in text]
 
 

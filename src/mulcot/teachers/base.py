@@ -136,6 +136,8 @@ class ErrorKind(StrEnum):
     """The request does not fit the model's context."""
     REQUEST_TOO_LARGE = "request_too_large"
     BAD_REQUEST = "bad_request"
+    KEY_REPEATED = "key_repeated"
+    """The reply holds the key that was sent; nothing of it is kept."""
 
 
 RETRYABLE = frozenset(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mulcot.teachers.base import CallError, ErrorKind, Finish, Reply, Request, Usage
+from mulcot.teachers.key import Key
 
 FINISHES = {
     "stop": Finish.STOP,
@@ -30,9 +31,8 @@ TOO_LONG = re.compile("context.{0,20}length|maximum context|too many tokens|prom
 NO_MONEY = re.compile("insufficient_quota|insufficient balance|billing")
 NO_MODEL = re.compile("model_not_found|model .{0,80}(does not|doesn't) exist|unknown model")
 NO_SCHEMA = re.compile("response_format|json_schema|structured|guided|schema|grammar")
+REPEATS = "A server that writes keys into its replies is not to be trusted with one: ask another, or change the key."
 RESERVED = frozenset({"model", "messages", "stream", "n", "response_format"})
-DETAIL = 300
-"""Characters of a server's own words that are kept."""
 
 
 @dataclass(slots=True)
@@ -54,25 +54,6 @@ class Dialect:
             self.schema = False
             return True
         return False
-
-
-class Scrubber:
-    """Takes secrets out of whatever a server sends back, before anybody sees or stores it."""
-
-    def __init__(self, secrets: tuple[str, ...] = ()) -> None:
-        known = [re.escape(secret) for secret in secrets if secret]
-        # What looks like a key is taken out of errors even if it is not ours: gateways quote their own.
-        self._known = re.compile("|".join(known)) if known else None
-        self._any = re.compile("|".join([*known, r"\b(?:sk|pk|rk)-[\w*-]{8,}", r"(?i:bearer)\s+[\w.~+/*=-]{8,}"]))
-
-    def reply(self, text: str) -> str:
-        """A model's words: only our own secrets are replaced."""
-        return text if self._known is None else self._known.sub("***", text)
-
-    def error(self, text: str) -> str:
-        """A server's words, on one line, short, and unable to command a terminal."""
-        line = "".join(c for c in " ".join(text.split()) if c.isprintable())
-        return self._any.sub("***", line)[:DETAIL]
 
 
 def write_body(
@@ -100,41 +81,46 @@ def write_body(
     )
 
 
-def read_reply(status: int, raw: bytes, scrub: Scrubber) -> Reply:
+def read_reply(status: int, raw: bytes, key: Key) -> Reply:
     """The reply, or the `CallError` that this answer means. `latency` is not yet set."""
     try:
         data = json.loads(raw.decode("utf-8-sig", "replace"), parse_constant=lambda _: None)
     except (ValueError, RecursionError):
         data = None
     if status != 200:
-        return _read_failure(status, data, raw, scrub)
+        return _read_failure(status, data, raw, key)
     if not isinstance(data, dict):
-        raise _garbage("not a JSON object", raw, scrub)
+        raise _garbage("not a JSON object", raw, key)
     choice = _first(data.get("choices"))
     message = choice.get("message")
     if not isinstance(message, dict):
         if data.get("error"):
             code = data["error"].get("code") if isinstance(data["error"], dict) else None
-            return _read_failure(code if type(code) is int and 400 <= code < 600 else 500, data, raw, scrub)
-        raise _garbage("no choices", raw, scrub)
+            return _read_failure(code if type(code) is int and 400 <= code < 600 else 500, data, raw, key)
+        raise _garbage("no choices", raw, key)
     text = _text(message.get("content"))
     refusal = _text(message.get("refusal"))
     finish = FINISHES.get(str(choice.get("finish_reason")).lower(), Finish.UNKNOWN)
     if refusal and not text:
         text, finish = refusal, Finish.REFUSED
     reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
+    model = _text(data.get("model"))
+    if any(key.repeated_in(words) for words in (text, reasoning, model)):
+        raise CallError(
+            ErrorKind.KEY_REPEATED, "the server's reply repeats the key; nothing of it is kept", hint=REPEATS
+        )
     return Reply(
-        text=scrub.reply(_plain(text)),
+        text=_plain(text),
         finish=finish,
-        reasoning=scrub.reply(_plain(reasoning)),
+        reasoning=_plain(reasoning),
         usage=_usage(data.get("usage")),
-        model=scrub.reply(_plain(_text(data.get("model"))))[:200],
+        model=_plain(model)[:200],
     )
 
 
-def _read_failure(status: int, data: Any, raw: bytes, scrub: Scrubber) -> Reply:
+def _read_failure(status: int, data: Any, raw: bytes, key: Key) -> Reply:
     message, code = _error_words(data)
-    words = scrub.error(message or raw[:2000].decode("utf-8", "replace"))
+    words = key.hidden(message or raw.decode("utf-8", "replace"))
     told = f"{code} {words}".lower()
     if status in (400, 403, 422, 451) and FILTERED.search(told):
         return Reply(text="", finish=Finish.FILTERED)
@@ -173,7 +159,7 @@ def _error_words(data: Any) -> tuple[str, str]:
     holder = inner if isinstance(inner, dict) else data
     message = inner if isinstance(inner, str) else holder.get("message") or holder.get("detail") or ""
     code = " ".join(str(holder.get(key)) for key in ("code", "type") if isinstance(holder.get(key), str | int))
-    return message if isinstance(message, str) else json.dumps(message)[:2000], code
+    return message if isinstance(message, str) else json.dumps(message), code
 
 
 def _usage(found: Any) -> Usage:
@@ -209,8 +195,8 @@ def _text(content: Any) -> str:
     return ""
 
 
-def _garbage(what: str, raw: bytes, scrub: Scrubber) -> CallError:
-    start = scrub.error(raw[:2000].decode("utf-8", "replace"))[:120]
+def _garbage(what: str, raw: bytes, key: Key) -> CallError:
+    start = key.hidden(raw.decode("utf-8", "replace"))[:120]
     hint = "The address may not be a chat completions server."
     return CallError(ErrorKind.GARBAGE, f"the reply is no chat completion ({what}): {start!r}", hint=hint)
 

@@ -35,9 +35,9 @@ def normalised(address: str) -> str:
     try:
         url = URL(address.strip())
     except ValueError:
-        raise ValueError(f"{address!r} is no address") from None
+        raise ValueError("this is no address") from None  # without the value, which may hold a password
     if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError(f"{address!r} must begin with http:// or https:// and a host")
+        raise ValueError("an address begins with http:// or https:// and a host")
     if url.user is not None or url.password is not None or url.query_string or url.fragment:
         raise ValueError("an address holds no password, query or fragment; name the key's variable in `api_key_env`")
     path = url.path.rstrip("/").removesuffix("/chat/completions")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,11 +12,11 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from mulcot.errors import TeacherError
 from mulcot.teachers.base import CallError, ErrorKind, Load, Observer, Reply, Request
-from mulcot.teachers.chat import Dialect, Scrubber, read_reply, write_body
+from mulcot.teachers.chat import Dialect, read_reply, write_body
 from mulcot.teachers.connection import HttpTeacher
 from mulcot.teachers.endpoints import Endpoint, Endpoints, Slot
+from mulcot.teachers.key import Key, read_key
 from mulcot.teachers.throttle import backoff, retry_after
 from mulcot.version import __version__
 
@@ -29,7 +28,7 @@ OUTAGE_COUNTS = 0.25
 """A dropped connection or a bad gateway says little about the request, as long as the server lives; else nothing."""
 MOST_RATE_LIMITS = 100
 """For one request, while others pass."""
-REFUSED = frozenset({ErrorKind.BAD_REQUEST, ErrorKind.REQUEST_TOO_LARGE, ErrorKind.CONTEXT})
+REFUSED = frozenset({ErrorKind.BAD_REQUEST, ErrorKind.REQUEST_TOO_LARGE, ErrorKind.CONTEXT, ErrorKind.KEY_REPEATED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +47,10 @@ async def open_session(
     teacher: HttpTeacher, target: Target, observer: Observer | None = None
 ) -> AsyncIterator[HttpSession]:
     """A session with its connections, closed at the end. Raises `TeacherError` where the key is missing."""
-    key = _key(target.api_key_env)
+    key = read_key(target.api_key_env)
     headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": f"mulcot/{__version__}"}
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
+    if key.value:
+        headers["Authorization"] = f"Bearer {key.value}"
     endpoints = Endpoints(target.urls, teacher)
     timeout = aiohttp.ClientTimeout(total=teacher.timeout, sock_connect=teacher.connect_timeout)
     async with aiohttp.ClientSession(
@@ -62,7 +61,7 @@ async def open_session(
         trust_env=teacher.use_proxy,
     ) as http:
         try:
-            yield HttpSession(teacher, target, endpoints, http, Scrubber((key,)), observer)
+            yield HttpSession(teacher, target, endpoints, http, key, observer)
         finally:
             endpoints.close()
 
@@ -76,14 +75,14 @@ class HttpSession:
         target: Target,
         endpoints: Endpoints,
         http: aiohttp.ClientSession,
-        scrub: Scrubber,
+        key: Key,
         observer: Observer | None,
     ) -> None:
         self._teacher = teacher
         self._target = target
         self._endpoints = endpoints
         self._http = http
-        self._scrub = scrub
+        self._key = key
         self._observer = observer
         self._dialect = Dialect(schema=teacher.structured == "json_schema")
         self._usual_tokens: float | None = None
@@ -173,7 +172,7 @@ class HttpSession:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise CallError(ErrorKind.CONNECTION, f"{url}: {self._words(error)}", outage=True) from None
         try:
-            return read_reply(status, raw, self._scrub)
+            return read_reply(status, raw, self._key)
         except CallError as error:
             error.retry_after = wait
             raise
@@ -227,16 +226,4 @@ class HttpSession:
         return tokens
 
     def _words(self, error: Exception) -> str:
-        return self._scrub.error(f"{type(error).__name__}: {error}")
-
-
-def _key(variable: str | None) -> str:
-    """The key itself; its only other place is the header of the session."""
-    if variable is None:
-        return ""
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise TeacherError(f"the variable {variable} is not set", hint=f"`export {variable}=...` before the run.")
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        raise TeacherError(f"the value of {variable} is no key: it holds characters that no key has")
-    return key
+        return self._key.hidden(f"{type(error).__name__}: {error}")
