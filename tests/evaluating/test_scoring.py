@@ -12,7 +12,7 @@ from mulcot.evaluating.asking import EvaluationSet
 from mulcot.evaluating.board import Board
 from mulcot.evaluating.references import Reference, find_references
 from mulcot.evaluating.scoring import Marker, label_set
-from mulcot.evaluating.teacher import teacher_answers
+from mulcot.evaluating.teacher import HOW, teacher_answers, why_not
 from mulcot.evaluating.views import GREY, see
 from mulcot.media import Gallery, Store
 from mulcot.metrics.chains import ChainScorer
@@ -158,18 +158,34 @@ def test_references_are_the_worlds_the_teachers_or_a_persons() -> None:
     assert found["p0"].text.startswith('"Text_analysis": "Praise."')
 
 
-def test_the_teacher_is_only_scored_where_it_was_asked_and_not_told() -> None:
+def test_the_teacher_is_only_scored_where_all_its_answers_are_known() -> None:
+    asked = FOUR.examples[:3]
+    known = {f"p{n}": prediction(n, "positive") for n in range(2)}
+    assert teacher_answers(asked, known) is None
+    known["p2"] = prediction(2, None, problem="refused")
+    assert teacher_answers(asked, known) == list(known.values())
+
+
+def test_a_teacher_that_errs_is_not_more_precise_than_it_is() -> None:
+    """Counted as no label, the wrong answers would leave every label's precision at 1."""
+    said = [prediction(n, "positive") for n in range(4)]
+    known = teacher_answers(FOUR.examples, {answer.id: answer for answer in said})
+    found = Marker(Sentiment()).mark(HOW, FOUR, known).labels
+    assert {one.label: one.precision for one in found.per_label}["positive"] == 0.5
+    assert (found.accuracy, found.unparsed) == (0.5, 0)
+
+
+def test_it_is_told_why_the_teacher_is_not_scored_and_what_is_known() -> None:
     chain = {"Prediction": "positive"}
     made = [Rationale(example_id=f"p{n}", source="t", stage=stage, fields=chain, prediction="positive")
             for n, stage in enumerate((1, 2))]  # fmt: skip
     known = {one.example_id: one for one in made}
     asked = FOUR.examples[:3]
-    assert teacher_answers(Sentiment(), asked, known, ()) is None
-    found = teacher_answers(Sentiment(), asked, known, {"p2"})
-    assert [answer.label for answer in found] == ["positive", None, None]
-    assert [answer.problem for answer in found] == ["", "needed_the_label", "not_found"]
-    imported = {"p0": dataclasses.replace(made[0], stage=0)}
-    assert teacher_answers(Sentiment(), asked[:1], imported, ()) is None
+    assert why_not("test", asked, known, (), kept=True) is None, "it was not asked about all of them"
+    old = why_not("test", asked, known, {"p2"}, kept=False)
+    assert old is not None and "at least 1 of 3 labels" in old and "version" in old
+    imported = why_not("test", asked[:1], {"p0": dataclasses.replace(made[0], stage=0)}, (), kept=True)
+    assert imported is not None and "imported" in imported and "at least" not in imported
 
 
 def test_views_take_away_what_they_say(tmp_path: Path) -> None:

@@ -90,6 +90,44 @@ def test_everyone_is_scored_on_the_same_examples(job: Job) -> None:
     assert test.models["text_only"].chains is None
 
 
+def asked_about(job: Job, split: str) -> list[Example]:
+    """The teacher is asked about a split too; its chains are there, its answers not yet."""
+    examples = [e for e in read_lines(job.before["dataset"] / "examples.jsonl", Example) if e.split == split]
+    with (job.before["teacher"] / "rationales.jsonl").open("a") as file:
+        for number, example in enumerate(examples):
+            fields = write_chain(Truth.from_json(example.truth or {}), 0)
+            chain = Rationale(example_id=example.id, source="teacher", stage=1 if number else 2, fields=fields,
+                              prediction=example.label)  # fmt: skip
+            file.write(chain.to_line())
+    return examples
+
+
+def test_the_teacher_is_scored_by_what_it_answered_and_its_answers_are_kept(job: Job) -> None:
+    examples = asked_about(job, "test")
+    labels = [example.label or "" for example in examples]
+    wrong = next(label for label in Sentiment().labels() if label != labels[0])
+    with (job.before["teacher"] / "answers.jsonl").open("w") as file:
+        for example, label in zip(examples, [wrong, *labels[1:]], strict=True):
+            file.write(Prediction(id=example.id, label=label, chain="", chain_label=label).to_line())
+    EvaluateStage(**QUICK, models=("teacher", "student"), baselines=()).run(job)
+    test = scores(job).sets["test"]
+    teacher = test.models["teacher"].labels
+    assert (teacher.accuracy, teacher.unparsed) == (pytest.approx(0.8), 0)
+    assert {one.label: one.precision for one in teacher.per_label}[wrong] < 1
+    lines = (job.folder / "predictions/test/teacher.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [example.id for example in examples]
+    assert "teacher" not in scores(job).sets["hard"].models
+    assert scores(job).notes == []
+
+
+def test_where_its_answers_were_not_kept_the_teacher_gets_no_scores_but_a_note(job: Job) -> None:
+    asked_about(job, "test")
+    EvaluateStage(**QUICK, models=("teacher", "student"), baselines=()).run(job)
+    assert "teacher" not in scores(job).sets["test"].models
+    (note,) = scores(job).notes
+    assert "not scored" in note and "at least 4 of 5 labels" in note
+
+
 def test_predictions_are_kept_per_model_and_set_in_order(job: Job) -> None:
     EvaluateStage(**QUICK).run(job)
     examples = [e.id for e in read_lines(job.before["dataset"] / "examples.jsonl", Example) if e.split == "test"]

@@ -20,7 +20,7 @@ from scripted import write_posts as posts
 
 from mulcot.errors import DataError, Interrupted, RunError, TeacherError
 from mulcot.progress import Reporter
-from mulcot.records import Example, Rationale, read_lines
+from mulcot.records import Example, Prediction, Rationale, read_lines
 from mulcot.tasks.multiple_choice import MultipleChoice
 from mulcot.teachers import database
 from mulcot.teachers.base import ErrorKind, Request, Usage
@@ -81,6 +81,16 @@ def test_stage_1_never_sees_the_label_and_stage_2_differs_only_at_the_end(tmp_pa
     assert one.system == two.system
     assert two.user.startswith(one.user)
     assert (one.purpose, two.purpose) == ("teach", "hint")
+
+
+def test_what_it_answers_without_the_label_is_kept_right_or_wrong(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "run", posts(tmp_path / "data", 3))
+    make_stage(always("neutral")).run(job)
+    kept = list(read_lines(tmp_path / "run" / "2-teacher" / "answers.jsonl", Prediction))
+    assert [(answer.id, answer.label, answer.chain_label) for answer in kept] == [
+        (f"p{number}", "neutral", "neutral") for number in range(3)
+    ]
+    assert all(answer.fields["Prediction"] == "neutral" for answer in kept)
 
 
 def test_retries_keep_the_whole_prompt_as_their_beginning(tmp_path: Path) -> None:

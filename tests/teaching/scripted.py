@@ -197,10 +197,10 @@ def make_stage(answer: Answer, *, wide: int = 4, delay: float = 0.0, **settings:
     return stage.model_copy(update={"backend": teacher})
 
 
-def files(run: Path) -> tuple[bytes, bytes]:
+def files(run: Path) -> tuple[bytes, ...]:
     """What must not depend on interruptions."""
     folder = run / "2-teacher"
-    return (folder / "rationales.jsonl").read_bytes(), (folder / "failures.jsonl").read_bytes()
+    return tuple((folder / f"{name}.jsonl").read_bytes() for name in ("rationales", "failures", "answers"))
 
 
 def error(kind: Any, **rest: Any) -> CallError:

@@ -8,6 +8,7 @@ from mulcot.teachers.base import Sampling
 from mulcot.teaching.cases import Outcome
 from mulcot.teaching.confusion import Confusion
 from mulcot.teaching.controller import Ask, Trial
+from mulcot.teaching.own_answer import own_prediction
 from mulcot.teaching.pilot import Pilot, PilotResult
 from mulcot.teaching.results import Failure, Writer
 from mulcot.teaching.sample import draw
@@ -126,3 +127,38 @@ def test_a_histogram_has_lower_bounds_and_exact_extremes() -> None:
     found = histogram.to_json()
     assert found["bins"] == {"0": 2, "0.5": 1, "2.5": 1}
     assert (found["count"], found["mean"], found["min"], found["max"]) == (4, 0.9, 0.1, 2.6)
+
+
+def test_the_first_answer_without_the_label_counts_and_no_later_one() -> None:
+    """A second draw because the first was wrong is one that knows the label."""
+    found = outcome(1, (UNTOLD, ""), (UNTOLD, "negative"), (UNTOLD, "positive"))
+    own = own_prediction(Sentiment(), found)
+    assert own is not None and (own.label, own.problem) == ("negative", "")
+    assert '"Prediction": "negative"' in (own.chain or "")
+    tally = Tally()
+    for one, record in Writer("teacher").finish([found]):
+        tally.add(one, record)
+    assert tally.to_json({})["confusion"] == {"positive": {"negative": 1}}
+    result = PilotResult.of(Pilot(size=1), [found])
+    assert result.confusion.right == 0
+    assert result.to_json()["failures"][0]["prediction"] == "negative"
+
+
+def test_what_names_no_label_or_got_no_reply_is_a_miss_with_its_reason() -> None:
+    silent, empty = own_prediction(Sentiment(), outcome(5)), own_prediction(Sentiment(), outcome(4, (UNTOLD, "")))
+    assert silent is not None and (silent.label, silent.chain, silent.problem) == (None, None, "unanswered")
+    assert empty is not None and (empty.label, empty.chain, empty.problem, empty.chain_problem) == (
+        None, "", "empty", "empty"
+    )  # fmt: skip
+
+
+def test_chains_collected_elsewhere_say_nothing_about_answers_they_do_not_hold() -> None:
+    right, told = outcome(1, (UNTOLD, "positive")), outcome(2, (TOLD, "positive"))
+    none = Outcome(told.example, reason=Verdict.NO_CHAIN)
+    assert own_prediction(Sentiment(), told) is own_prediction(Sentiment(), none) is None
+    for other in (told, none):
+        tally = Tally()
+        for one, record in Writer("imported").finish([right, other]):
+            tally.add(one, record)
+        summary = tally.to_json({})
+        assert (summary["stage1_accuracy"], summary["confusion"]) == (None, {})

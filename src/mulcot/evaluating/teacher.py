@@ -1,33 +1,31 @@
-"""The teacher as one of the evaluated, where it was asked about all examples of a set."""
+"""The teacher as one of the evaluated, where all its answers to a set without being told the label are known."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
 from mulcot.records import Example, Prediction, Rationale
-from mulcot.tasks.base import Task
 
-HOW = "the teacher: chains it found without being told the label, within its attempts; all others are misses"
+HOW = "the teacher: its first answer that names a label, without being told it, whether right or wrong"
+TOO_OLD = "the teacher stage was done by a version that did not keep them"
+IMPORTED = "imported chains do not say what was answered without the label"
 
 
-def teacher_answers(
-    task: Task, examples: Sequence[Example], rationales: Mapping[str, Rationale], failed: Collection[str]
-) -> list[Prediction] | None:
-    """What it found on its own.
+def teacher_answers(examples: Sequence[Example], answers: Mapping[str, Prediction]) -> list[Prediction] | None:
+    """What it answers on its own; None where that is not known of every example."""
+    found = [answers[example.id] for example in examples if example.id in answers]
+    return found if len(found) == len(examples) else None
 
-    None where it was not asked about every example, or where imported chains do not say whether the label was known.
+
+def why_not(
+    name: str, examples: Sequence[Example], rationales: Mapping[str, Rationale], failed: Collection[str], *, kept: bool
+) -> str | None:
+    """Why the teacher is not scored on the set `name`, and what is known; None where it was not asked about all of it.
+
+    `kept` tells whether its answers were kept at all.
     """
     if not all(example.id in rationales or example.id in failed for example in examples):
         return None
-    if any(rationales[example.id].stage == 0 for example in examples if example.id in rationales):
-        return None
-    return [_answer(task, example, rationales.get(example.id)) for example in examples]
-
-
-def _answer(task: Task, example: Example, own: Rationale | None) -> Prediction:
-    if own is None:
-        return Prediction(id=example.id, problem="not_found")
-    if own.stage != 1:
-        return Prediction(id=example.id, problem="needed_the_label")
-    chain = task.write_chain(own.fields)
-    return Prediction(id=example.id, label=own.prediction, chain=chain, fields=own.fields, chain_label=own.prediction)
+    found = sum(example.id in rationales and rationales[example.id].stage == 1 for example in examples)
+    known = f"; it found at least {found:,} of {len(examples):,} labels without being told" if found else ""
+    return f"{name}: the teacher is not scored, since its answers are not known: {IMPORTED if kept else TOO_OLD}{known}"

@@ -18,12 +18,13 @@ from pydantic import Field
 from mulcot.inference.settings import Decoding
 from mulcot.predicting.places import save_temperature
 from mulcot.records import Json, Prediction, Rationale, read_lines
-from mulcot.rundir import write_json
+from mulcot.rundir import write_json, write_text
 from mulcot.settings import volatile
 from mulcot.stages.base import Job
 from mulcot.stages.evaluation_sets import SetsStage
 from mulcot.stages.gold_labels import WITHOUT
 from mulcot.stages.learning import MODEL, chains_of, device, examples_of, part_of, training_examples
+from mulcot.teaching.own_answer import ANSWERS
 from mulcot.teaching.results import Failure
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class EvaluateStage(SetsStage):
     needs: ClassVar[tuple[str, ...]] = ("dataset", "teacher", "assistant", "student")
 
     models: tuple[Model, ...] = Field(default=("teacher", "assistant", "student"), min_length=1)
-    """Who is evaluated. The teacher is only where it was asked about a split (`teacher.splits`)."""
+    """Who is evaluated. The teacher is only where all its answers without the label are known; see `teacher.splits`."""
     baselines: tuple[Baseline, ...] = ("majority", "text_only", "image_only", "without_distillation")
     """`majority` always gives the label that is most frequent in training; `text_only` is the student with grey
     pictures, `image_only` the student without words; `without_distillation` is there where `student` trained it."""
@@ -78,29 +79,40 @@ class EvaluateStage(SetsStage):
             Board(marker, data, find_references(job.task, data.examples, () if data.dataset else rationales))
             for data in self.sets(job)
         ]
-        self._without_model(job, boards, {rationale.example_id: rationale for rationale in rationales})
+        notes = self._without_model(job, boards, {rationale.example_id: rationale for rationale in rationales})
         with memory_advice("evaluate", f"Lower evaluate.batch_size (now {self.batch_size})."):
             self._ask_models(job, boards)
-        found = Scores(task=job.task.name, sets={board.data.name: board.scores(STUDENT) for board in boards})
+        sets = {board.data.name: board.scores(STUDENT) for board in boards}
+        found = Scores(task=job.task.name, sets=sets, notes=notes)
         write_json(job.folder / "scores.json", found.model_dump(mode="json"))
         return _counts(found.sets)
 
-    def _without_model(self, job: Job, boards: Sequence[Board], rationales: Mapping[str, Rationale]) -> None:
-        """The majority label and what the teacher wrote."""
-        from mulcot.evaluating.teacher import HOW, teacher_answers
+    def _without_model(self, job: Job, boards: Sequence[Board], rationales: Mapping[str, Rationale]) -> list[str]:
+        """The majority label and what the teacher answered; returns why the teacher is left out, where it was asked."""
+        from mulcot.evaluating.teacher import HOW, teacher_answers, why_not
         from mulcot.metrics.floors import majority
 
         failed = {failure.example_id for failure in read_lines(job.before["teacher"] / "failures.jsonl", Failure)}
+        path = job.before["teacher"] / ANSWERS
+        answers = {answer.id: answer for answer in read_lines(path, Prediction)} if path.exists() else {}
+        notes = []
         usual = majority([example.label or "" for example in training_examples(job)])
         for board in boards:
             examples = board.data.examples
             if "majority" in self.baselines:
                 always = [Prediction(id=example.id, label=usual) for example in examples]
                 board.add("majority", f"always {usual}, the most frequent label in training", always)
-            asked = "teacher" in self.models and board.data.dataset is None
-            said = teacher_answers(job.task, examples, rationales, failed) if asked else None
+            if "teacher" not in self.models or board.data.dataset is not None:
+                continue
+            said = teacher_answers(examples, answers)
             if said is not None:
+                lines = "".join(answer.to_line() for answer in said)
+                write_text(job.folder / "predictions" / board.data.name / "teacher.jsonl", lines)
                 board.add("teacher", HOW, said)
+            elif (note := why_not(board.data.name, examples, rationales, failed, kept=path.exists())) is not None:
+                job.reporter.say(f"evaluate: {note}")
+                notes.append(note)
+        return notes
 
     def _ask_models(self, job: Job, boards: Sequence[Board]) -> None:
         for name in self.models:

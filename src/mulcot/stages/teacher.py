@@ -2,12 +2,13 @@
 
     rationales.jsonl   one accepted chain per example, in the order of the dataset
     failures.jsonl     every example without one, with the reason of each reply
+    answers.jsonl      what it answered without the label, right or wrong; of imported chains, what is known
     summary.json       yields, attempts, confusion, tokens and money
     pilot.json         how the random sample went that was asked first
     unmatched.jsonl    imported chains only: rows that belong to no example
     ledger.sqlite      every request and reply; survives a change of settings
 
-The first three are written from committed replies alone, so however often a run was interrupted, they are the same.
+The first four are written from committed replies alone, so however often a run was interrupted, they are the same.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from mulcot.teaching.estimate import Estimate, estimate, nothing_known, nothing_
 from mulcot.teaching.examples import Examples
 from mulcot.teaching.filters import Filters
 from mulcot.teaching.imports import Chains
+from mulcot.teaching.own_answer import ANSWERS, own_prediction
 from mulcot.teaching.pilot import Pilot, PilotResult
 from mulcot.teaching.results import Writer
 from mulcot.teaching.summary import summary_lines
@@ -177,11 +179,15 @@ class TeacherStage(Stage):
         with (
             atomic(job.folder / "rationales.jsonl") as rationales,
             atomic(job.folder / "failures.jsonl") as failures,
+            atomic(job.folder / ANSWERS) as answers,
             job.reporter.bar("teacher: writing", unit="examples") as bar,
         ):
             for outcome, record in writer.finish(outcomes):
                 file = rationales if isinstance(record, Rationale) else failures
                 file.write(record.to_line().encode("utf-8", "backslashreplace"))
+                own = own_prediction(job.task, outcome)
+                if own is not None:
+                    answers.write(own.to_line().encode("utf-8", "backslashreplace"))
                 tally.add(outcome, record)
                 bar.advance()
         return tally

@@ -15,7 +15,8 @@ from mulcot.records import Json
 from mulcot.settings import Settings
 from mulcot.teaching.cases import Outcome
 from mulcot.teaching.confusion import Confusion
-from mulcot.teaching.verdict import UNTOLD, Verdict
+from mulcot.teaching.own_answer import own_answer
+from mulcot.teaching.verdict import Verdict
 
 SHOWN = 10
 EXCERPT = 400
@@ -41,15 +42,15 @@ class PilotResult:
 
     @classmethod
     def of(cls, settings: Pilot, outcomes: Iterable[Outcome]) -> PilotResult:
-        """Counts the last reply of stage 1 of every example; what got no reply says nothing about the teacher."""
+        """Counts the teacher's own answer to every example; what got no reply says nothing about the teacher."""
         result = cls(settings)
         for outcome in outcomes:
-            first = [trial for trial in outcome.trials if trial.ask.stage == UNTOLD]
-            if not first or outcome.example.label is None:
+            own = own_answer(outcome.trials)
+            if own is None or outcome.example.label is None:
                 result.unanswered += 1
                 continue
-            result.confusion.add(outcome.example.label, first[-1].judgement.prediction)
-            if first[-1].judgement.prediction != outcome.example.label:
+            result.confusion.add(outcome.example.label, own.judgement.prediction)
+            if own.judgement.prediction != outcome.example.label:
                 result.failures.append(outcome)
         return result
 
@@ -91,17 +92,18 @@ class PilotResult:
 
 
 def _failure(outcome: Outcome) -> Json:
-    last = [trial for trial in outcome.trials if trial.ask.stage == UNTOLD][-1]
+    own = own_answer(outcome.trials)
+    assert own is not None
     example = outcome.example
     return {
         "example_id": example.id,
         "text": example.text[:EXCERPT],
         **({"aspect": example.aspect} if example.aspect else {}),
         "label": example.label,
-        "prediction": last.judgement.prediction,
-        "verdict": str(last.verdict),
-        "detail": last.judgement.detail,
-        "reply": last.reply.text[:EXCERPT],
+        "prediction": own.judgement.prediction,
+        "verdict": str(own.verdict),
+        "detail": own.judgement.detail,
+        "reply": own.reply.text[:EXCERPT],
     }
 
 

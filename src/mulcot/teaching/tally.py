@@ -11,6 +11,7 @@ from mulcot.records import Json, Rationale
 from mulcot.teaching.cases import Outcome
 from mulcot.teaching.confusion import Confusion
 from mulcot.teaching.filters import words
+from mulcot.teaching.own_answer import is_unknown, own_answer
 from mulcot.teaching.results import Failure
 from mulcot.teaching.verdict import STRUCTURE, TOLD, UNKNOWN, UNTOLD, Verdict
 
@@ -29,6 +30,8 @@ class Tally:
         self.labels: dict[str, Counter[str]] = {}
         self.verdicts: Counter[tuple[int, Verdict]] = Counter()
         self.confusion = Confusion()
+        self.unknown = 0
+        """Examples whose answer without the label nobody kept: then the others say nothing about the teacher."""
         self.attempts = {stage: Attempts() for stage in STAGES}
         self.histograms = {
             "replies_per_example": Histogram(1),
@@ -52,9 +55,10 @@ class Tally:
         self._add_trials(outcome)
 
     def _add_trials(self, outcome: Outcome) -> None:
-        first = [trial for trial in outcome.trials if trial.ask.stage == UNTOLD]
-        if first and outcome.example.label is not None:
-            self.confusion.add(outcome.example.label, first[-1].judgement.prediction)
+        own = own_answer(outcome.trials)
+        if own is not None and outcome.example.label is not None:
+            self.confusion.add(outcome.example.label, own.judgement.prediction)
+        self.unknown += is_unknown(outcome)
         if outcome.trials:
             self.histograms["replies_per_example"].add(len(outcome.trials))
         whole: set[int] = set()
@@ -86,8 +90,8 @@ class Tally:
                 for stage, attempts in self.attempts.items()
                 if attempts.asked
             },
-            "stage1_accuracy": self.confusion.accuracy,
-            "confusion": self.confusion.to_json(),
+            "stage1_accuracy": None if self.unknown else self.confusion.accuracy,
+            "confusion": {} if self.unknown else self.confusion.to_json(),
             "labels": {label: dict(counts) for label, counts in sorted(self.labels.items())},
             "histograms": {name: histogram.to_json() for name, histogram in self.histograms.items() if histogram.count},
         }

@@ -74,6 +74,8 @@ class Judgement:
     verdict: Verdict
     detail: str = ""
     prediction: str | None = None
+    problem: str = ""
+    """Why there is no prediction; empty where there is one."""
     missing: tuple[str, ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
     """The chain as it may be kept: harmless to tokenizers, the prediction spelled as the label."""
@@ -93,7 +95,14 @@ class Judge:
         verdict, detail = (
             self._broken(reply, reading) or self._wrong(reading, example, stage) or self._held(reading, example, stage)
         )
-        return Judgement(verdict, detail, reading.prediction, reading.missing, _kept(reading))
+        return Judgement(
+            verdict=verdict,
+            detail=detail,
+            prediction=reading.prediction,
+            problem=reading.problem if reading.prediction is None else "",
+            missing=reading.missing,
+            fields=_kept(reading),
+        )
 
     def _broken(self, reply: Reply, reading: Reading) -> tuple[Verdict, str] | None:
         """Not a whole chain."""
