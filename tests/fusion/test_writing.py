@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
 
 from mulcot.features import FeatureStore
-from mulcot.fusion import Question
-from mulcot.fusion.model import FusionModel
+from mulcot.fusion import Question, T5Fusion
+from mulcot.fusion.model import FusionModel, load_fusion
 from mulcot.inference.settings import Decoding
 
 QUESTIONS = (
@@ -95,3 +98,47 @@ def test_the_encoder_runs_once_per_row(
     model.generate(batch, Decoding(max_tokens=6))
     model.score(batch, CHOICES)
     assert calls == [1, 1]
+
+
+def sentencepiece_t5(folder: Path) -> Path:
+    """A T5 with a vocabulary like T5's own: pieces of words, and one token for every character that is missing."""
+    words = ["Solution", "the", "set", "2", "has", "a", "b", "and", "more"]
+    pieces = ["<pad>", "</s>", "<unk>", *"\u2581:.,1", *(f"\u2581{word}" for word in words)]
+    vocabulary = [(piece, -1.0 - place / 100) for place, piece in enumerate(pieces)]
+    tokenizer = T5Tokenizer(vocab=vocabulary, extra_ids=3)
+    config = T5Config(
+        vocab_size=len(tokenizer), d_model=32, d_kv=16, d_ff=32, num_layers=1, num_heads=2, dropout_rate=0.0
+    )
+    config.decoder_start_token_id = config.pad_token_id
+    torch.manual_seed(0)
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_target_with_unknown_characters_can_be_written_and_is_read_without_them(tmp_path: Path) -> None:
+    settings = T5Fusion(model=str(sentencepiece_t5(tmp_path)), dtype="fp32")
+    model = load_fusion(settings, trainable=True)
+    rows = [model.encode(Question("a", "the set", "Solution: the set {1, 2} has a < b \U0001f642 and more."))]
+    target, unknown = rows[0].target_ids, model.tokenizer.unk_token_id
+    assert target and target.count(unknown) == 4
+    optimizer = torch.optim.AdamW(model.network.parameters(), lr=0.005)
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss, _ = model.loss(model.pack(rows, None))
+        loss.backward()
+        optimizer.step()
+    (written,) = model.generate(model.pack(rows, None), Decoding(max_tokens=60))
+    assert written.complete and (*written.tokens, model.end) == target
+    assert " ".join(written.text.split()) == "Solution: the set 1, 2 has a b and more."
+    (scores,) = model.score(model.pack(rows, None), [["the set {1", "the set <1"]])
+    assert scores[0] == scores[1], "what cannot be told apart scores alike"
+
+
+def test_control_tokens_that_no_target_has_stay_out_of_reach(tmp_path: Path, settings: T5Fusion) -> None:
+    model = load_fusion(T5Fusion(model=str(sentencepiece_t5(tmp_path)), dtype="fp32"))
+    free = set(model.reader.controls) - set(model._vocabulary().banned)
+    assert free == {model.end, model.tokenizer.unk_token_id}
+    qwen = load_fusion(settings)
+    assert qwen.tokenizer.unk_token_id == qwen.pad, "this byte-level tokenizer calls its padding so"
+    assert qwen.pad in qwen._vocabulary().banned

@@ -152,9 +152,12 @@ class FusionModel:
 
     def _vocabulary(self) -> Vocabulary:
         config = self.network.inner.config
-        banned = tuple(token for token in self.reader.controls if token != self.end)
-        known = min(self.reader.known, config.vocab_size)
-        return Vocabulary(config.decoder_start_token_id, self.end, banned, known)
+        start: int = config.decoder_start_token_id
+        # The unknown token stands in targets for what the vocabulary lacks, so it is learned; decoding drops it.
+        # Byte-level tokenizers know every character, and some give the name to their padding.
+        written = {self.end, self.tokenizer.unk_token_id} - {self.pad, start}
+        banned = tuple(token for token in self.reader.controls if token not in written)
+        return Vocabulary(start, self.end, banned, min(self.reader.known, config.vocab_size))
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

@@ -40,7 +40,7 @@ class Vocabulary:
     start: int
     end: int
     banned: tuple[int, ...]
-    """Control tokens other than the end."""
+    """Control tokens that no target has: all but the end and the one for unknown characters."""
     known: int
     """Ids from here on mean nothing; a head may be wider than the vocabulary."""
 
