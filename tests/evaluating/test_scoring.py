@@ -145,6 +145,24 @@ def test_the_floor_of_questions_is_any_other_question() -> None:
     assert moods.overlap["paper"]["floor"] is None
 
 
+def test_multimodal_cot_counts_rationales_of_questions_that_nobody_explained() -> None:
+    asked = [example(n, letter, choices=("x", "y")) for n, letter in enumerate("ABA")]
+    said = [Prediction(id=f"p{n}", label="A", chain="same words") for n in range(3)]
+    references = {f"p{n}": Reference("same words", "human") for n in range(2)}
+    scorer = ChainScorer(similarity=False, variants=("multimodal_cot", "standard"))
+    found = Marker(MultipleChoice(), scorer).mark("x", data(*asked), said, references=references).overlap
+    published, standard = found["multimodal_cot"], found["standard"]
+    assert (published["pairs"], standard["pairs"]) == (3, 2)
+    assert standard["rouge_l"] == standard["floor"]["rouge_l"] == pytest.approx(1)
+    # The third is `Solution: same words` against `Solution:`: one word of three, and one of one.
+    assert published["rouge_l"] == pytest.approx((1 + 1 + 0.5) / 3, abs=1e-6)
+    assert published["floor"]["rouge_l"] == pytest.approx(published["rouge_l"]), (
+        "the same text stands there in all three"
+    )
+    nothing = Marker(MultipleChoice(), scorer).mark("x", data(*asked), said, references={})
+    assert (nothing.overlap, nothing.references) == ({}, None)
+
+
 def test_references_are_the_worlds_the_teachers_or_a_persons() -> None:
     chain = {"Text_analysis": "Praise.", "Prediction": "positive"}
     told = Rationale(example_id="p0", source="teacher", stage=1, fields=chain, prediction="positive")

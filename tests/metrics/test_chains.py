@@ -1,16 +1,25 @@
 from __future__ import annotations
 
+import re
+import warnings
 from pathlib import Path
 
 import nltk
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nltk.translate.bleu_score import sentence_bleu
 from published import slow_bleu, slow_distinct
+from rouge import Rouge
 
 from mulcot.errors import DataError
+from mulcot.formats.strings import SOLUTION
 from mulcot.metrics import wordnet
-from mulcot.metrics.chains import CHAIN_METRICS, ChainScorer
+from mulcot.metrics.chains import CHAIN_METRICS, HEADING, ChainScorer, ChainScores
+from mulcot.metrics.rouge import published_rouge_l
 from mulcot.metrics.tokens import MAX_CHARACTERS, Words
 
+PACKAGE = Rouge()
 PAIRS = [
     ("The kid smiles. The text is glad.", "The child smiles. The text is happy."),
     ("A dog runs in the park with a ball.", "A dog runs in a park, and it has a ball."),
@@ -116,12 +125,48 @@ def test_nothing_is_ever_fetched(monkeypatch: pytest.MonkeyPatch, nltk_data: Pat
     assert ChainScorer(similarity=False).score(PAIRS)["paper"].scores["meteor"] is not None
 
 
-def test_the_published_code_of_multimodal_cot_leaves_empty_predictions_out_of_rouge(nltk_data: Path) -> None:
-    scorer = ChainScorer(similarity=False, variants=("multimodal_cot",))
-    found = scorer.score([("a b c d. e", "a b c d. e"), ("", "a b c d")])["multimodal_cot"]
-    assert found.scores["rouge_l"] == pytest.approx(1.0)
-    assert found.scores["bleu"] == pytest.approx(0.5)
-    assert found.beside["bleu_1"] == pytest.approx(0.5)
-    assert (found.scores["meteor"], found.scores["distinct_1"]) == (None, None)
-    assert "1 empty predictions" in found.notes["rouge_l"]
-    assert set(found.intervals()) == {"bleu"}, "one ROUGE-L is missing"
+def multimodal_cot(pairs: list[tuple[str, str]], alone: tuple[str, ...] = ()) -> ChainScores:
+    return ChainScorer(similarity=False, variants=("multimodal_cot",)).score(pairs, alone)["multimodal_cot"]
+
+
+def test_multimodal_cot_compares_whole_targets_also_where_nobody_explained() -> None:
+    """By hand: `Solution: a b` has two of three words of `Solution: a c`, `Solution: x` the one of `Solution:`."""
+    found = multimodal_cot([("a b", "a c")], ("x",))
+    assert found.pairs == 2
+    assert found.beside["bleu_1"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert found.scores["rouge_l"] == pytest.approx((2 / 3 + 2 / 3) / 2, abs=1e-6)
+    assert (found.scores["meteor"], found.scores["distinct_1"], found.scores["bleu"]) == (None, None, 0)
+    assert set(found.intervals()) == {"bleu", "rouge_l"}
+    unsaid = multimodal_cot([("a b", "a b")], ("",))
+    assert unsaid.scores["rouge_l"] == pytest.approx(1, abs=1e-6), "nothing was to be said, and nothing was"
+    assert HEADING == SOLUTION
+
+
+def test_multimodal_cot_gives_rouge_its_arguments_in_the_published_order() -> None:
+    """Of equally long subsequences the package finds another one the other way round."""
+    said, there = "d b d", "d d b"
+    both = ((there, said), (said, there))
+    calls = [PACKAGE.get_scores(f"Solution: {a}", f"Solution: {b}")[0]["rouge-l"]["f"] for a, b in both]
+    assert calls[0] == pytest.approx(4 / 6, abs=1e-6) and calls[1] == pytest.approx(1, abs=1e-6)
+    assert multimodal_cot([(said, there)]).scores["rouge_l"] == calls[0]
+    assert published_rouge_l(said, there) == PACKAGE.get_scores(said, there)[0]["rouge-l"]["f"], "`paper` stays"
+
+
+@settings(deadline=None, max_examples=200)
+@given(*[st.lists(st.sampled_from(["a", "b", "c", ".", "d."]), max_size=12).map(" ".join)] * 2)
+def test_multimodal_cot_scores_as_its_code_prints(said: str, there: str) -> None:
+    target, reply = (f"Solution: {text}".strip() for text in (there, said))
+    found = multimodal_cot([(said, there)])
+    assert found.scores["rouge_l"] == PACKAGE.get_scores(target, reply, avg=True)["rouge-l"]["f"]
+    cut = [[word for word in re.split(r"\s|\.", text) if word] for text in (target, reply)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, order in (("bleu_1", 1), ("bleu", 4)):
+            expected = sentence_bleu([cut[0]], cut[1], (1 / order,) * order)
+            assert {**found.beside, **found.scores}[name] == pytest.approx(expected, abs=1e-9)
+
+
+def test_what_has_no_reference_changes_no_other_variant(scorer: ChainScorer) -> None:
+    plain, more = scorer.score(PAIRS), scorer.score(PAIRS, ["nobody explained this"])
+    assert {name: one.scores for name, one in plain.items()} == {name: one.scores for name, one in more.items()}
+    assert [one.pairs for one in more.values()] == [2, 2]

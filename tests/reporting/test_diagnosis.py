@@ -63,6 +63,19 @@ SCORES, TEACHER, DATA, NOTES = (
 )
 
 
+def test_what_nobody_explained_does_not_make_rationales_look_far_from_their_references(
+    tmp_path: Path,
+) -> None:
+    """`multimodal_cot` counts it, as published; the finding is about the references that there are."""
+    made = good(tmp_path / "r")
+    variants = {"multimodal_cot": {"similarity": 0.7}, "standard": {"similarity": 0.9}}
+    change(made, SCORES, student(lambda s: s.update(overlap=variants)))
+    assert FAR not in titles(made)
+    variants["standard"]["similarity"] = 0.8
+    change(made, SCORES, student(lambda s: s.update(overlap=variants)))
+    assert FAR in titles(made)
+
+
 @pytest.mark.parametrize(
     ("file", "edit", "title"),
     [

@@ -180,8 +180,8 @@ class ModelScores(Settings):
     """As the model is, and with the temperature fitted on dev."""
     chains: ChainForm | None = None
     overlap: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """`paper` and `standard`, each as `mulcot score` gives it: how near the chains come to the references. `floor` is
-    what a random other reference of the same label reaches."""
+    """How near the chains come to the references, by variant: `paper` or, for Multimodal-CoT, `multimodal_cot`, and
+    `standard`. `floor` is what a random other reference of the same label reaches, `pairs` how many were compared."""
     references: str | None = None
     """Where the references are from: `world`, `teacher` or `human`."""
     grounding: Grounding | None = None

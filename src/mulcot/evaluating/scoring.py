@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from statistics import fmean
 
 from mulcot.evaluating.asking import EvaluationSet, labels_of
@@ -24,7 +25,7 @@ from mulcot.evaluating.scores import Confusion as ConfusionTable
 from mulcot.formats.strings import RATIONALE
 from mulcot.metrics.agreement import agreement
 from mulcot.metrics.calibration import apply_temperature, calibrate
-from mulcot.metrics.chains import ChainScorer
+from mulcot.metrics.chains import ChainScorer, ChainScores
 from mulcot.metrics.classification import classify
 from mulcot.metrics.comparison import compare_labels, mcnemar
 from mulcot.metrics.confusion import Confusion
@@ -99,22 +100,20 @@ class Marker:
     def _overlap(
         self, chained: Sequence[tuple[Example, Prediction]], references: Mapping[str, Reference]
     ) -> tuple[dict[str, Json], str | None]:
-        """Both variants against the references that there are."""
-        known = [(answer.chain or "", references[e.id]) for e, answer in chained if e.id in references]
+        """Every variant against the references that there are."""
+        known = [(e, answer.chain or "", references[e.id]) for e, answer in chained if e.id in references]
         if self.scorer is None or not known:
             return {}, None
-        sources = sorted({reference.source for _, reference in known})
-        variants = self.scorer.score([(chain, reference.text) for chain, reference in known])
-        # The letter of a right answer says nothing about its question.
-        groups = [None if self.task.name == "multiple_choice" else e.label for e, _ in chained if e.id in references]
-        others = other_references(groups)
-        drawn = [(known[n][1].text, one.text) for (_, one), n in zip(known, others, strict=True) if n is not None]
-        floors = self.scorer.score(drawn) if drawn else {}
+        sources = sorted({reference.source for _, _, reference in known})
+        unexplained = [(e, answer.chain or "") for e, answer in chained if e.id not in references]
+        pairs = [(chain, reference.text) for _, chain, reference in known]
+        variants = self.scorer.score(pairs, [chain for _, chain in unexplained])
+        floors = self._floors([(e, one.text) for e, _, one in known], [e for e, _ in unexplained], self.scorer)
         out = {
             name: {
                 **scores.scores,
                 **scores.beside,
-                "pairs": len(known),
+                "pairs": scores.pairs,
                 "floor": floors[name].scores if name in floors else None,
                 "intervals": {key: list(ends) for key, ends in scores.intervals().items()},
                 "how": scores.how,
@@ -123,6 +122,20 @@ class Marker:
             for name, scores in variants.items()
         }
         return out, " and ".join(sources)
+
+    def _floors(
+        self, known: Sequence[tuple[Example, str]], unexplained: Sequence[Example], scorer: ChainScorer
+    ) -> dict[str, ChainScores]:
+        """The reference of some other example in the place of every chain."""
+        # The letter of a right answer says nothing about its question.
+        group = (lambda _: None) if self.task.name == "multiple_choice" else (lambda example: example.label)
+        others = other_references([group(example) for example, _ in known])
+        drawn = [(known[n][1], text) for (_, text), n in zip(known, others, strict=True) if n is not None]
+        turns: dict[str | None, Iterator[str]] = {}
+        for label in {group(example) for example, _ in known}:
+            turns[label] = cycle([text for example, text in known if group(example) == label])
+        alone = [next(turns[group(example)]) for example in unexplained if group(example) in turns]
+        return scorer.score(drawn, alone) if drawn else {}
 
 
 def compare(

@@ -1,18 +1,18 @@
 """How near generated chains come to reference chains, as named variants.
 
 `paper` is what the MulCoT-RD code computes, per pair and averaged; `multimodal_cot` is what the code of that method
-computes; `standard` is what the usual tools compute. The same pair of texts differs by several points between them, so
-no number leaves this file without its variant.
+computes, over whole targets and also where nobody wrote a rationale; `standard` is what the usual tools compute. The
+same pair of texts differs by several points between them, so no number leaves this file without its variant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
-from typing import TypeVar
+from typing import Any, NamedTuple
 
 from mulcot.errors import MulcotError
 from mulcot.metrics.bleu import corpus_bleu, pair_bleu
@@ -31,8 +31,9 @@ NO_WORDNET = (
     "Debian: apt-get install wordnet-base"
 )
 NOT_WANTED = "not asked for"
+HEADING = "Solution:"
+"""What Multimodal-CoT writes before a rationale; alone it stands for one that nobody wrote."""
 
-T = TypeVar("T")
 Pair = tuple[str, str]
 """A generated text and its reference."""
 
@@ -43,6 +44,8 @@ class ChainScores:
 
     scores: dict[str, float | None]
     """`CHAIN_METRICS`, between 0 and 1."""
+    pairs: int = 0
+    """How many pairs they are about."""
     beside: dict[str, float | int] = field(default_factory=dict)
     """Further numbers, each under a name of its own."""
     per_pair: dict[str, list[float]] = field(default_factory=dict)
@@ -80,22 +83,37 @@ class ChainScorer:
         if not similarity:
             self._notes["similarity"] = NOT_WANTED
 
-    def score(self, pairs: Sequence[Pair]) -> dict[str, ChainScores]:
-        """Every variant that was asked for."""
+    def score(self, pairs: Sequence[Pair], alone: Sequence[str] = ()) -> dict[str, ChainScores]:
+        """Every variant that was asked for. `alone` are generated texts without a reference."""
         if not pairs:
             notes = dict.fromkeys(CHAIN_METRICS, "there are no pairs")
             return {name: ChainScores(scores=dict.fromkeys(CHAIN_METRICS), notes=notes) for name in self._variants}
+        known: dict[Any, _Texts] = {}
+        out = {}
+        for name, variant in self._variants.items():
+            if variant.pairs not in known:
+                known[variant.pairs] = self._texts(variant.pairs(pairs, alone), meteor=variant.meteor)
+            out[name] = variant.scores(self._words, *known[variant.pairs])
+        return out
+
+    def _texts(self, pairs: Sequence[Pair], *, meteor: bool) -> _Texts:
+        """The texts as they are compared, and what the variants that compare them have in common."""
         said, there, cut = _comparable(pairs)
-        shared = self._shared(said, there)
+        shared = _Shared(notes={name: note for name, note in self._notes.items() if meteor or name != "meteor"})
         if cut:
             shared.notes["length"] = f"{cut} texts were compared by their first {MAX_CHARACTERS:,} characters only"
-        return {name: variant(self._words, said, there, shared) for name, variant in self._variants.items()}
+        if meteor:
+            self._add_meteor(said, there, shared)
+        if self._model is not None:
+            shared.per_pair["similarity"] = self._model.cosines(list(zip(said, there, strict=True)))
+            shared.how["similarity"] = f"cosine of all-MiniLM-L6-v2, first {MAX_PIECES} word pieces; mean over pairs"
+            shared.beside["truncated_predictions"] = self._model.truncated(said)
+            shared.beside["truncated_references"] = self._model.truncated(there)
+        return _Texts(said, there, shared)
 
-    def _shared(self, said: Sequence[str], there: Sequence[str]) -> _Shared:
-        """What the variants have in common: METEOR and similarity."""
+    def _add_meteor(self, said: Sequence[str], there: Sequence[str], shared: _Shared) -> None:
         words = self._words.treebank
         values = [meteor(words(p), words(r), self._synonyms) for p, r in zip(said, there, strict=True)]
-        shared = _Shared(notes=dict(self._notes))
         if self._synonyms is None:
             shared.beside["meteor_exact_stem"] = fmean(values)
         else:
@@ -104,12 +122,6 @@ class ChainScorer:
                 f"METEOR of NLTK {version('nltk')} (alpha 0.9, beta 3, gamma 0.5), WordNet from "
                 f"{self._wordnet_source}, Treebank words, lowercased; mean over pairs"
             )
-        if self._model is not None:
-            shared.per_pair["similarity"] = self._model.cosines(list(zip(said, there, strict=True)))
-            shared.how["similarity"] = f"cosine of all-MiniLM-L6-v2, first {MAX_PIECES} word pieces; mean over pairs"
-            shared.beside["truncated_predictions"] = self._model.truncated(said)
-            shared.beside["truncated_references"] = self._model.truncated(there)
-        return shared
 
     def _open_wordnet(self, path: Path | None) -> Synonyms | None:
         found = path or find_wordnet()
@@ -145,6 +157,23 @@ class _Shared:
         return fmean(self.per_pair[name]) if name in self.per_pair else None
 
 
+class _Texts(NamedTuple):
+    said: Sequence[str]
+    there: Sequence[str]
+    shared: _Shared
+
+
+def _as_given(pairs: Sequence[Pair], alone: Sequence[str]) -> list[Pair]:
+    """What has no reference cannot be compared."""
+    return list(pairs)
+
+
+def _whole_targets(pairs: Sequence[Pair], alone: Sequence[str]) -> list[Pair]:
+    """As the published code of Multimodal-CoT has them: what nobody explained is the heading alone."""
+    everything = [*pairs, *((text, "") for text in alone)]
+    return [(f"{HEADING} {said}".strip(), f"{HEADING} {there}".strip()) for said, there in everything]
+
+
 def _paper(words: Words, said: Sequence[str], there: Sequence[str], shared: _Shared) -> ChainScores:
     """The published code's definitions."""
     pairs = list(zip(said, there, strict=True))
@@ -173,6 +202,7 @@ def _paper(words: Words, said: Sequence[str], there: Sequence[str], shared: _Sha
         notes["empty"] = f"{empty} empty predictions count 0; the published code stops at them"
     return ChainScores(
         scores={name: fmean(per_pair[name]) if name in per_pair else None for name in CHAIN_METRICS},
+        pairs=len(pairs),
         beside={**published, **shared.beside},
         per_pair=per_pair,
         how=how,
@@ -182,35 +212,29 @@ def _paper(words: Words, said: Sequence[str], there: Sequence[str], shared: _Sha
 
 def _multimodal_cot(words: Words, said: Sequence[str], there: Sequence[str], shared: _Shared) -> ChainScores:
     """What the published code of Multimodal-CoT prints about rationales. It knows neither METEOR nor Distinct."""
-    known = [(cut_words(p), cut_words(r)) for p, r in zip(said, there, strict=True) if r.strip()]
-    written = [(p, r) for p, r in zip(said, there, strict=True) if p.strip() and r.strip()]
-    bleu = {order: [pair_bleu(p, r, order) for p, r in known] for order in (1, 4)}
-    rouge = [published_rouge_l(p, r) for p, r in written]
-    notes = {name: note for name, note in shared.notes.items() if name != "meteor"}
-    if skipped := len(known) - len(written):
-        notes["rouge_l"] = f"{skipped} empty predictions are left out, as published"
-    per_pair = {"bleu": bleu[4], "rouge_l": rouge, **_only(shared.per_pair, "similarity")}
+    pairs = list(zip(said, there, strict=True))
+    bleu = {order: [pair_bleu(cut_words(p), cut_words(r), order) for p, r in pairs] for order in (1, 4)}
+    # It gives `rouge` the target as the prediction, which decides between equally long subsequences.
+    rouge = [published_rouge_l(r, p) for p, r in pairs]
+    over = f"both with the heading {HEADING!r}, which alone stands for a missing rationale; mean over pairs"
     return ChainScores(
         scores={
             **dict.fromkeys(CHAIN_METRICS),
-            "bleu": fmean(bleu[4]) if known else None,
-            "rouge_l": fmean(rouge) if rouge else None,
+            "bleu": fmean(bleu[4]),
+            "rouge_l": fmean(rouge),
             "similarity": shared.mean("similarity"),
         },
-        beside={"bleu_1": fmean(bleu[1])} if known else {},
-        per_pair={name: column for name, column in per_pair.items() if len(column) == len(said)},
+        pairs=len(pairs),
+        beside={"bleu_1": fmean(bleu[1])},
+        per_pair={"bleu": bleu[4], "rouge_l": rouge, **shared.per_pair},
         how={
-            "bleu": "BLEU-4 per pair, words cut at blanks and periods, no smoothing; mean over pairs with a reference",
+            "bleu": f"BLEU-4 per pair, words cut at blanks and periods, no smoothing; {over}",
             "bleu_1": "BLEU-1 per pair, else like bleu",
-            "rouge_l": "F of rouge 1.0.1; mean over pairs with both texts",
-            **_only(shared.how, "similarity"),
+            "rouge_l": f"F of rouge 1.0.1 with prediction and reference the other way round, as published; {over}",
+            **shared.how,
         },
-        notes=notes,
+        notes=shared.notes,
     )
-
-
-def _only(values: Mapping[str, T], name: str) -> dict[str, T]:
-    return {name: values[name]} if name in values else {}
 
 
 def _standard(words: Words, said: Sequence[str], there: Sequence[str], shared: _Shared) -> ChainScores:
@@ -227,6 +251,7 @@ def _standard(words: Words, said: Sequence[str], there: Sequence[str], shared: _
             "distinct_2": corpus_distinct(map(words.treebank, said), 2),
             "similarity": shared.mean("similarity"),
         },
+        pairs=len(said),
         beside=dict(shared.beside),
         per_pair={"rouge_l": rouge, **shared.per_pair},
         how={
@@ -240,10 +265,16 @@ def _standard(words: Words, said: Sequence[str], there: Sequence[str], shared: _
     )
 
 
-_VARIANTS: dict[str, Callable[[Words, Sequence[str], Sequence[str], _Shared], ChainScores]] = {
-    "paper": _paper,
-    "multimodal_cot": _multimodal_cot,
-    "standard": _standard,
+class _Variant(NamedTuple):
+    scores: Callable[[Words, Sequence[str], Sequence[str], _Shared], ChainScores]
+    pairs: Callable[[Sequence[Pair], Sequence[str]], list[Pair]] = _as_given
+    meteor: bool = True
+
+
+_VARIANTS = {
+    "paper": _Variant(_paper),
+    "multimodal_cot": _Variant(_multimodal_cot, _whole_targets, meteor=False),
+    "standard": _Variant(_standard),
 }
 
 

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from mulcot.evaluating.scores import Comparison, ModelScores, SetScores
-from mulcot.reporting.results import overlap_of, title_of
+from mulcot.reporting.results import overlap_of, similarity_of, title_of
 from mulcot.reporting.run import Run
 from mulcot.reporting.words import TWO_STAGE
 
@@ -80,9 +80,7 @@ def diagnose(run: Run) -> Diagnosis:
 
 
 def _similarity(run: Run) -> Finding | Quiet:
-    known = [
-        (name, model, s) for name, model, _, one in _chains(run) if (s := overlap_of(one, "similarity")) is not None
-    ]
+    known = [(name, model, s) for name, model, _, one in _chains(run) if (s := similarity_of(one)) is not None]
     low = [f"{title_of(model)} on {name}: similarity {s:.1%}" for name, model, s in known if s < SIMILARITY]
     advice = "The chains say something else than the references. Read the references and their prompts first."
     line = "task: {templates: my-prompts.yaml}   # and read them with `mulcot teacher review`"

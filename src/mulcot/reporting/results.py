@@ -136,8 +136,13 @@ def verdict(one: Comparison) -> str:
 
 
 def overlap_of(scores: ModelScores, measure: str) -> float | None:
-    """One chain measure as published."""
-    return _number((scores.overlap.get("paper") or scores.overlap.get("multimodal_cot") or {}).get(measure))
+    """One chain measure as published for MulCoT-RD."""
+    return _number((scores.overlap.get("paper") or {}).get(measure))
+
+
+def similarity_of(scores: ModelScores) -> float | None:
+    """How near in meaning chains come to the references that there are; `multimodal_cot` counts missing ones too."""
+    return _number((scores.overlap.get("paper") or scores.overlap.get("standard") or {}).get("similarity"))
 
 
 def rouge_of(scores: ModelScores) -> Value | None:
