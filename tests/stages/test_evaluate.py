@@ -16,13 +16,14 @@ from mulcot.errors import DataError, MulcotError, TrainingError
 from mulcot.evaluating import faithfulness
 from mulcot.evaluating.asking import EvaluationSet
 from mulcot.evaluating.scores import Scores
+from mulcot.export.model import export_model
 from mulcot.inference.chains import Chain
 from mulcot.inference.settings import Decoding
 from mulcot.predicting.answers import with_chain
 from mulcot.predicting.predictor import Predictor
 from mulcot.progress import Reporter
 from mulcot.records import Example, Prediction, Rationale, read_lines
-from mulcot.rundir import RunFolder
+from mulcot.rundir import RunFolder, StageRecord, file_hash
 from mulcot.stages.base import Job
 from mulcot.stages.dataset import DatasetStage
 from mulcot.stages.evaluate import EvaluateStage
@@ -176,13 +177,73 @@ def test_a_missing_picture_is_a_miss_and_does_not_stop_the_others(job: Job) -> N
     assert student.labels.unparsed == 1
 
 
-def test_the_temperature_is_kept_beside_the_model_and_used_when_it_is_asked(job: Job) -> None:
+def files(run: Path) -> dict[str, str]:
+    """Everything in a run outside the evaluation."""
+    paths = (path for path in run.rglob("*") if path.is_file() and "6-evaluate" not in path.parts)
+    return {str(path): file_hash(path) for path in paths}
+
+
+def finish(job: Job) -> float:
+    """Evaluates the student as a run does, and returns the fitted temperature."""
+    run = job.folder.path.parent
+    (run / "recipe.yaml").touch()
+    student = job.before["student"]
+    student.finish(StageRecord(stage="student", fingerprint="", outputs=student.outputs({})))
     EvaluateStage(**QUICK, models=("student",), splits=("test",)).run(job)
+    job.folder.finish(StageRecord(stage="evaluate", fingerprint="", inputs={"student": student.content()}))
     fitted = scores(job).sets["test"].models["student"].calibration[1].temperature
-    folder = job.before["student"] / "model"
-    assert json.loads((folder / "calibration.json").read_text())["temperature"] == fitted
-    assert Predictor.load(folder).temperature == fitted
-    assert not (job.before["assistant"] / "model" / "calibration.json").exists()
+    assert fitted != 1
+    return fitted
+
+
+def test_an_evaluation_writes_into_its_own_folder_alone(job: Job) -> None:
+    run = job.folder.path.parent
+    student = job.before["student"]
+    shutil.copytree(student / "model", student / "without_distillation" / "model")
+    before = files(run)
+    EvaluateStage(**QUICK, splits=("test",)).run(job)
+    assert files(run) == before
+    kept = sorted(str(path.relative_to(job.folder / "fitted")) for path in (job.folder / "fitted").rglob("*.json"))
+    names = ("3-assistant", "5-student", "5-student/without_distillation")
+    assert kept == [f"{name}/calibration.json" for name in names]
+
+
+def test_the_fitted_temperature_is_used_wherever_the_model_is_opened(job: Job, tmp_path: Path) -> None:
+    fitted = finish(job)
+    run = job.folder.path.parent
+    (tmp_path / "link").symlink_to(run / "5-student" / "model")
+    for path in (run, run / "5-student", run / "5-student/model", run / "6-evaluate/../5-student", tmp_path / "link"):
+        assert Predictor.load(path).temperature == fitted
+    export_model(run, "merged", tmp_path / "exported")
+    assert Predictor.load(tmp_path / "exported").temperature == fitted
+    assert Predictor.load(run / "3-assistant").temperature == 1
+
+
+def test_a_temperature_of_other_weights_is_not_used(job: Job, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    finish(job)
+    run, weights = job.folder.path.parent, job.before["student"] / "model/adapter_model.safetensors"
+    save_file({name: tensor + 0.5 for name, tensor in load_file(weights).items()}, weights)
+    assert Predictor.load(run).temperature == 1
+    assert "calibration.json is not used: the stage student is another one than was evaluated" in caplog.text
+    export_model(run, "merged", tmp_path / "exported")
+    assert not (tmp_path / "exported/calibration.json").exists()
+    (job.before["student"] / "stage.json").unlink()
+    assert Predictor.load(run / "5-student").temperature == 1, "it is being trained anew"
+    assert "5-student is not finished" in caplog.text
+
+
+def test_a_temperature_beside_the_model_is_read_as_ever(job: Job, tmp_path: Path) -> None:
+    """As runs before this had it, and as exported models have it."""
+    finish(job)
+    run, model = job.folder.path.parent, job.before["student"] / "model"
+    (model / "calibration.json").write_text('{"temperature": 3.0}')
+    assert Predictor.load(run).temperature != 3, "the evaluation is the newer one"
+    export_model(run, "merged", tmp_path / "newer")
+    assert Predictor.load(tmp_path / "newer").temperature != 3
+    shutil.rmtree(job.folder / "fitted")
+    assert Predictor.load(run).temperature == 3
+    export_model(run, "merged", tmp_path / "older")
+    assert Predictor.load(tmp_path / "older").temperature == 3
 
 
 def test_the_student_is_compared_with_its_backbone_without_distillation_where_there_is_one(job: Job) -> None:

@@ -20,6 +20,7 @@ from small import go, write_chains
 from mulcot.check import check
 from mulcot.datasets.base import datasets
 from mulcot.errors import DataError, MulcotError, RecipeError, TrainingError
+from mulcot.export.model import export_model
 from mulcot.extractors.runtime.loaded import LoadedExtractor
 from mulcot.formats.reasons import load_explained, load_taught
 from mulcot.fusion.asking import Clerk
@@ -324,19 +325,39 @@ def test_full_memory_names_the_setting(
     assert hint in found.value.hint
 
 
-def test_a_temperature_that_is_no_longer_wanted_is_forgotten(science: Path, tmp_path: Path) -> None:
+def evaluate_again(recipe: Path, *changes: str) -> None:
+    go(recipe, "rationale.folds=2", "evaluate.baselines=[]", *changes, first="evaluate", last="evaluate")
+
+
+def test_an_evaluation_writes_into_its_own_folder_alone(science: Path, tmp_path: Path) -> None:
     recipe = copy_run(science, tmp_path, without=("6-evaluate", "7-report"))
-    kept = tmp_path / "run/5-answer/model/calibration.json"
-    assert kept.is_file()
-    go(
-        recipe,
-        "rationale.folds=2",
-        "evaluate.calibrate=false",
-        "evaluate.baselines=[]",
-        first="evaluate",
-        last="evaluate",
-    )
-    assert not kept.exists()
+
+    def files() -> dict[str, str]:
+        stages = (path for path in (tmp_path / "run").glob("[1-5]-*/**/*") if path.is_file())
+        return {str(path): file_hash(path) for path in stages}
+
+    before = files()
+    evaluate_again(recipe)
+    assert files() == before
+
+
+def test_the_fitted_temperature_travels_with_both_models(
+    science: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = copy_run(science, tmp_path)
+    run = tmp_path / "run"
+    fitted = json.loads((run / "6-evaluate/fitted/5-answer/calibration.json").read_text())["temperature"]
+    assert fitted != 1
+    assert open_predictor(run).temperature == fitted
+    (run / "5-answer/model/calibration.json").write_text('{"temperature": 3.0}')  # of an earlier evaluation
+    export_model(run, "merged", tmp_path / "exported")
+    assert open_predictor(tmp_path / "exported").temperature == fitted
+    evaluate_again(recipe, "evaluate.calibrate=false")
+    assert open_predictor(run).temperature == 1, "no longer wanted"
+    assert not caplog.records
+    (run / "4-rationale/model/generation_config.json").write_text("{}")
+    assert open_predictor(run).temperature == 1
+    assert "the stage rationale is another one than was evaluated" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["mmmu", "aokvqa"])

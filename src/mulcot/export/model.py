@@ -23,7 +23,7 @@ from mulcot.backbones.runtime.quiet import quiet
 from mulcot.backbones.runtime.qwen import DTYPES
 from mulcot.errors import MulcotError, UnknownName
 from mulcot.export.card import base_name, write_card, write_pair_card
-from mulcot.export.pair import copy_own, write_pair
+from mulcot.export.pair import copy_fitted, copy_own, write_pair
 from mulcot.fusion.settings import FUSION_FILE
 from mulcot.inference.settings import Decoding
 from mulcot.predicting.places import find_model, is_model
@@ -80,6 +80,7 @@ def export_model(model: Path, kind: str, out: Path, *, dtype: str | None = None,
             else:
                 _copy_adapter(source, part)
             copy_own(source, part)
+            copy_fitted(part, source)
             write_card(part, source, task, kind)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)

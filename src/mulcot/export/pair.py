@@ -14,11 +14,11 @@ from mulcot.formats.wording import load_wording
 from mulcot.fusion.loading import ADAPTER_FILE
 from mulcot.fusion.model import load_fusion
 from mulcot.fusion.settings import saved_fusion
-from mulcot.predicting.places import CALIBRATION_FILE, find_pair
+from mulcot.predicting.places import FITTED_FILES, find_fitted, find_pair
 from mulcot.tasks.saved import TASK_FILE, TEMPLATES_FILE
 
 INSIDE = "rationale"
-OWN_FILES = (TASK_FILE, TEMPLATES_FILE, CALIBRATION_FILE)
+OWN_FILES = (TASK_FILE, TEMPLATES_FILE)
 """How a model is asked, beside `backbone.json` or `fusion.json` and `preprocess.json`."""
 
 
@@ -30,6 +30,7 @@ def write_pair(source: Path, out: Path, dtype: str | None) -> None:
         _write(other, out / INSIDE, dtype)
         load_wording(other).save(out / INSIDE)
         wording = wording.model_copy(update={"rationale_model": INSIDE})
+    copy_fitted(out, source, *([] if other is None else [other]))
     wording.save(out)
 
 
@@ -59,3 +60,12 @@ def copy_own(source: Path, out: Path) -> None:
     for name in OWN_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, out / name)
+
+
+def copy_fitted(out: Path, source: Path, *others: Path) -> None:
+    """Takes along what an evaluation fitted for the model, or for it and the `others` together."""
+    for name in FITTED_FILES:
+        found = find_fitted(name, source, *others)
+        (out / name).unlink(missing_ok=True)  # that of an earlier evaluation
+        if found is not None:
+            shutil.copyfile(found, out / name)

@@ -88,7 +88,8 @@ class Predictor:
             raise MulcotError(f"{folder} holds a model of Multimodal-CoT", hint=hint)
         saved = load_task(folder)
         chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        options = {"temperature": load_temperature(folder), **options}
+        if "temperature" not in options:
+            options["temperature"] = load_temperature(folder)
         model = load_folder(folder, chosen)
         model.network.merge()
         predictor = cls(model, saved, **options)

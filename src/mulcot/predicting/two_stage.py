@@ -93,7 +93,8 @@ class TwoStagePredictor:
         wording, other = find_pair(folder)
         explainer = None if other is None else Speaker(load_fusion(other, chosen), load_wording(other))
         answerer = Speaker(load_fusion(folder, chosen), wording)
-        options = {"temperature": load_temperature(folder), **options}
+        if "temperature" not in options:
+            options["temperature"] = load_temperature(folder, *([] if other is None else [other]))
         predictor = cls(answerer, explainer, load_task(folder), **options)
         predictor.folder = folder
         return predictor

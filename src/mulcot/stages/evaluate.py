@@ -2,6 +2,7 @@
 
 predictions/<set>/<model>.jsonl   one line per example, in order
 calibration/dev/<model>.jsonl     what temperatures are fitted on
+fitted/<stage>/calibration.json   the temperature of that stage's model, for everyone who opens or exports it
 sets/<name>/                      the pictures of other datasets that came without files of their own
 scores.json                       everything they are worth, as docs/scores.schema.json describes it
 """
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from mulcot.inference.settings import Decoding
-from mulcot.predicting.places import save_temperature
+from mulcot.predicting.places import fitted_folder, save_temperature
 from mulcot.records import Json, Prediction, Rationale, read_lines
 from mulcot.rundir import write_json, write_text
 from mulcot.settings import volatile
@@ -56,7 +57,7 @@ class EvaluateStage(SetsStage):
     decoding: Decoding = Decoding()
     """How chains are written."""
     calibrate: bool = True
-    """Fit a temperature on dev, keep it beside the model, and show probabilities with and without it."""
+    """Fit a temperature on dev, use it wherever the model is opened, and show probabilities with and without it."""
     faithfulness: int = Field(default=100, ge=0)
     """Examples per set on which the student is asked again with another picture, a grey one, and parts of chains."""
     similarity: bool = True
@@ -132,7 +133,8 @@ class EvaluateStage(SetsStage):
             folder, device(), temperature=1.0, decoding=self.decoding, batch_size=self.batch_size
         )
         temperature = self._temperature(job, name, predictor) if self.calibrate else None
-        save_temperature(folder, temperature)
+        stage = folder.parent.relative_to(job.folder.path.parent).as_posix()
+        save_temperature(fitted_folder(job.folder, stage), temperature)
         for board in boards:
             for contestant in self._contestants(name):
                 answers = ask_set(predictor, contestant, board.data, kept, job.reporter)

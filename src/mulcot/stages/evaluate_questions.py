@@ -2,6 +2,7 @@
 
 predictions/<set>/<name>.jsonl   one line per question, in order
 calibration/dev/answer.jsonl     what the temperature is fitted on
+fitted/<stage>/calibration.json  the temperature of that stage's model, for everyone who opens or exports it
 sets/<name>/                     the pictures of other datasets that came without files of their own
 scores.json                      what they are worth; docs/scores.schema.json describes it
 
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from mulcot.formats.reasons import load_taught
 from mulcot.formats.strings import Reason, human_reason
 from mulcot.inference.settings import Decoding
-from mulcot.predicting.places import save_temperature
+from mulcot.predicting.places import fitted_folder, save_temperature
 from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.rundir import write_json
 from mulcot.settings import volatile
@@ -55,7 +56,7 @@ class EvaluateQuestionsStage(SetsStage):
     decoding: Decoding = Decoding()
     """How rationales are written."""
     calibrate: bool = True
-    """Fit a temperature on dev, keep it beside the model, and show probabilities with and without it."""
+    """Fit a temperature on dev, use it wherever the model is opened, and show probabilities with and without it."""
     similarity: bool = True
     """Compare rationales by meaning too, where all-MiniLM-L6-v2 is installed."""
     batch_size: int = volatile(16, ge=1)
@@ -87,7 +88,7 @@ class EvaluateQuestionsStage(SetsStage):
             features=features_of(job),
         )
         temperature = self._temperature(job, predictor) if self.calibrate and predictor.scores else None
-        save_temperature(job.before["answer"] / MODEL, temperature)
+        save_temperature(fitted_folder(job.folder, job.before["answer"].path.name), temperature)
         sets = {}
         taught = _taught(job)
         for data in self.sets(job):
