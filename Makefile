@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+PYTEST := $(BIN)/python -m pytest -n 2
 
-.PHONY: install demo demo-science test test-full check format docs bench clean
+.PHONY: install demo demo-science test check test-slow test-full format docs bench clean
 
 install: .venv/.installed
 
@@ -19,15 +20,17 @@ demo-science: install  ## rationale first, then the answer, on drawn science que
 	$(BIN)/mulcot run recipes/demo_science.yaml
 
 test: install  ## the fast suite
-	$(BIN)/python -m pytest -m 'not slow and not gpu' -n 2 $(ARGS)
-
-test-full: install check  ## everything that needs no accelerator: adds kills, hostile load, browser
-	$(BIN)/python -m pytest -m 'not gpu' -n 2 $(ARGS)
+	$(PYTEST) -m 'not slow and not gpu' $(ARGS)
 
 check: install  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+test-slow: install  ## the slow suites alone: kills, hostile load, browser
+	$(PYTEST) -m 'slow and not gpu' $(ARGS)
+
+test-full: test check test-slow  ## everything that needs no accelerator, each once
 
 format: install
 	$(BIN)/ruff check --fix .
