@@ -16,7 +16,7 @@ SOURCE = ROOT / "src" / "mulcot"
 
 LAYERS: list[set[str]] = [
     {"version", "errors"},
-    {"records"},
+    {"records", "extras"},
     {"settings"},
     {"registry", "rundir", "media", "text", "progress", "provenance", "yamltree", "encoded"},
     {"plugin", "world", "features"},
@@ -57,8 +57,8 @@ CORE_WITHOUT_TORCH = {
     "statistics", "metrics", "cli_score",
     "tasks", "datasets", "teachers", "teaching", "world", "media", "text", "progress", "provenance", "yamltree",
     "rundir", "cli_predict", "cli_init", "starting", "cli_export",
-    "registry", "plugin", "settings", "records", "errors", "version", "features", "export.data", "stages.dataset",
-    "stages.teacher", "reporting", "stages.report", "cli_compare", "cli_report",
+    "registry", "plugin", "settings", "records", "errors", "extras", "version", "features", "export.data",
+    "stages.dataset", "stages.teacher", "reporting", "stages.report", "cli_compare", "cli_report",
 }  # fmt: skip
 
 MAX_FILE, MAX_FUNCTION, MAX_ARGUMENTS = 400, 60, 7

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mulcot.extras import need
 from mulcot.version import __version__
 
 if TYPE_CHECKING:
@@ -17,10 +18,13 @@ _LAZY = {
     "Predictor": "mulcot.predicting.predictor",
     "open_predictor": "mulcot.predicting.opening",
 }
+_ASKING = ("Predictor", "open_predictor")
 
 
 def __getattr__(name: str) -> Any:
     """What needs Pillow and torch is imported when it is first asked for, so that `import mulcot` stays light."""
     if name not in _LAZY:
         raise AttributeError(f"module 'mulcot' has no attribute {name!r}")
+    if name in _ASKING:
+        need("train")
     return getattr(import_module(_LAZY[name]), name)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mulcot.datasets.base import read
 from mulcot.errors import MulcotError, printable
+from mulcot.extras import missing
 from mulcot.media import Store
 from mulcot.pipeline import METHODS
 from mulcot.progress import Reporter
@@ -39,6 +40,8 @@ def check(loaded: Loaded, reporter: Reporter, rows: int | None = None) -> Verdic
     for name in METHODS[recipe.method]:
         stage = recipe.stage(name)
         if stage is not None:
+            lacking = [error for extra in stage.extras() if (error := missing(extra)) is not None]
+            problems += [f"{name}: {error.message}: {error.hint}" for error in lacking]
             problems += [
                 f"{name}: {printable(text, lines=True)}" for text in stage.problems(recipe.task, recipe.dataset)
             ]

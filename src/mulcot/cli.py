@@ -23,6 +23,7 @@ from mulcot import (
     cli_tiny,
 )
 from mulcot.errors import Interrupted, MulcotError, printable
+from mulcot.extras import of_import
 from mulcot.version import __version__
 
 app = typer.Typer(
@@ -226,6 +227,11 @@ def main() -> None:
         sys.exit(130)
     except MulcotError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ImportError as error:
+        if (lacking := of_import(error)) is None:
+            raise
+        print(f"error: {lacking}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
         if error.errno not in OUTSIDE:

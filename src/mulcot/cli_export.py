@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mulcot.errors import MissingExtra
+from mulcot.extras import need
 
 
 def export(
@@ -23,10 +23,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace an exported model.")] = False,
 ) -> None:
     """Write a trained model for other tools, with a model card made from its run."""
-    from importlib.util import find_spec
-
-    if find_spec("torch") is None:
-        raise MissingExtra("torch", "train")
+    need("train")
     from mulcot.export.model import export_model
 
     export_model(model, to, out, dtype=dtype, force=force)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mulcot.errors import MissingExtra, MulcotError, printable
+from mulcot.errors import MulcotError, printable
+from mulcot.extras import need
 
 if TYPE_CHECKING:
     from mulcot.predicting.predictor import Predictor
@@ -93,10 +94,7 @@ def _check_choices(named: Sequence[str], more: Sequence[str]) -> None:
 
 
 def _load(model: Path, max_tokens: int, batch_size: int) -> Predictor | TwoStagePredictor:
-    from importlib.util import find_spec
-
-    if find_spec("torch") is None:
-        raise MissingExtra("torch", "train")
+    need("train")
     from mulcot.inference.settings import Decoding
     from mulcot.predicting.opening import open_predictor
 

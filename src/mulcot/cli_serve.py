@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mulcot.errors import MissingExtra, MulcotError
+from mulcot.errors import MulcotError
+from mulcot.extras import need
 
 if TYPE_CHECKING:
     from mulcot.serving.settings import Serving
     from mulcot.serving.work import Asked
-
-NEEDED = {"torch": "train", "fastapi": "serve", "uvicorn": "serve", "python_multipart": "serve"}
 
 
 def serve(
@@ -51,7 +50,6 @@ def serve(
         return
     if model is None:
         raise MulcotError("--model is missing", hint="Give a run folder, or --new-token to make a token.")
-    _check_installed()
     if not _is_loopback(host) and tokens is None and not no_auth:
         raise MulcotError(
             f"--host {host} can be reached by other machines, and everybody there could use the model",
@@ -73,6 +71,7 @@ def serve(
         image_hosts=tuple(allow_image_hosts or ()),
         examples=examples,
     )
+    need("train", "serve")
     _serve(serving, model, max_tokens)
 
 
@@ -106,14 +105,6 @@ def _new_token(name: str, path: Path | None) -> None:
         print(f"token  {made.secret}\nline   {made.line}")
         return
     print(f"token  {add_token(path, name)}\nIt is not shown again; {path} holds its hash.")
-
-
-def _check_installed() -> None:
-    from importlib.util import find_spec
-
-    for package, extra in NEEDED.items():
-        if find_spec(package) is None:
-            raise MissingExtra(package, extra)
 
 
 def _is_loopback(host: str) -> bool:

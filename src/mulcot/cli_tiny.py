@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from mulcot.extras import need
+
 EXAMINED = 300
 
 app = typer.Typer(help="The tiny backbones that ship with the package.", no_args_is_help=True, rich_markup_mode=None)
@@ -23,6 +25,7 @@ def build(
     which: Annotated[Literal["assistant", "student", "t5", "all"], typer.Option(help="Which model to build.")] = "all",
 ) -> None:
     """Pretrain the tiny backbones from nothing, and say what they can do. Takes about forty minutes."""
+    need("train")
     from mulcot.fusion.model import load_fusion
     from mulcot.progress import Reporter
     from mulcot.tiny.build import build as build_model

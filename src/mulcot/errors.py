@@ -3,7 +3,7 @@
     MulcotError
     ├── RecipeError        the recipe: all its problems at once
     ├── UnknownName        a plug-in, stage or option that does not exist
-    ├── MissingExtra       an optional dependency that is not installed
+    ├── MissingExtra       an optional dependency that is not installed, or broken
     ├── DataError          a data source that cannot be used at all
     ├── MediaError         one picture that cannot be used (carries a short reason code)
     ├── RunError           the run folder
@@ -53,10 +53,15 @@ class UnknownName(MulcotError):
 
 
 class MissingExtra(MulcotError):
-    """An optional dependency that this command needs."""
+    """An optional dependency that is needed and not installed, or installed and, for the reason `why`, of no use."""
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"this needs the package {package!r}", hint=f"pip install 'mulcot[{extra}]'")
+    def __init__(self, package: str, extra: str, *, why: str = "") -> None:
+        install = f"pip install 'mulcot[{extra}]'"
+        if why:
+            hint = f"`mulcot doctor` shows what is installed; {install} brings what fits together."
+            super().__init__(f"{package} is installed but cannot be imported: {why}", hint=hint)
+        else:
+            super().__init__(f"{package} is not installed", hint=install)
 
 
 class DataError(MulcotError):

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mulcot.errors import MulcotError, RunError, StageMissing, UnknownName
+from mulcot.extras import need
 from mulcot.progress import Reporter
 from mulcot.provenance import provenance
 from mulcot.recipe import Loaded, Recipe
@@ -59,6 +60,7 @@ def run(loaded: Loaded, reporter: Reporter, first: str | None = None, last: str 
         return []
     with folder.locked():
         _say_what_is_kept(chosen[0], loaded, folder, reporter)
+        _need_extras(chosen, loaded, folder, reporter)
         folder.write_recipe(loaded.text)
         return [_run_stage(name, loaded, folder, reporter) for name in chosen]
 
@@ -98,6 +100,22 @@ def _say_what_is_kept(first: str, loaded: Loaded, folder: RunFolder, reporter: R
         record = folder.stage(number, name).record
         if record is not None and record.settings != _sections(name, loaded):
             reporter.say(f"{name}: kept as it was made, though the recipe has changed")
+
+
+def _need_extras(chosen: tuple[str, ...], loaded: Loaded, folder: RunFolder, reporter: Reporter) -> None:
+    """Asks for the packages of all stages that will run, before the first one spends time or money."""
+    runs = False
+    for name in chosen:
+        if loaded.recipe.stage(name) is None:
+            return  # the run ends there with an error
+        stage, job = _prepare(name, loaded, folder, reporter)
+        done = job.folder.record
+        # What follows a stage that runs will run, too; before that, all inputs are there to be compared.
+        runs = (
+            runs or done is None or done.fingerprint != _mark(stage, loaded.recipe, _inputs(stage, job.before, folder))
+        )
+        if runs:
+            need(*stage.extras())
 
 
 def _sections(name: str, loaded: Loaded) -> Json:
@@ -140,6 +158,7 @@ def _help(name: str, loaded: Loaded, run_folder: RunFolder) -> None:
     helped = not stage.parallel
     while (done := job.folder.record) is None or done.fingerprint != mark:
         if not helped and done is None and job.folder.begun == mark:
+            need(*stage.extras())
             stage.run(job)
             helped = True
         time.sleep(POLL)

@@ -70,4 +70,10 @@ class Registry(Generic[T]):
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self.package}.{module.name}")
         for point in entry_points(group=self.package):
-            point.load()
+            try:
+                point.load()
+            except ImportError as error:
+                hint = "Install what it needs, or uninstall the package that brings it."
+                raise MulcotError(
+                    f"the plug-in {point.name!r} ({point.value}) cannot be loaded: {error}", hint=hint
+                ) from error

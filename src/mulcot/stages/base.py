@@ -62,6 +62,10 @@ class Stage(Settings):
         """Files outside the run whose content decides the result."""
         return ()
 
+    def extras(self) -> tuple[str, ...]:
+        """The extras of the package that `run` needs."""
+        return ()
+
     def problems(self, task: Task, dataset: Dataset) -> list[str]:
         """What can be found wrong without spending money or GPU time; used by `mulcot check`."""
         return []

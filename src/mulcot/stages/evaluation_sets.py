@@ -54,6 +54,10 @@ class SetsStage(Stage):
         """The files of the other datasets."""
         return tuple(path for dataset in self.others.values() for path in dataset.sources())
 
+    def extras(self) -> tuple[str, ...]:
+        """The models run here."""
+        return ("train",)
+
     def problems(self, task: Task, dataset: Dataset) -> list[str]:
         """Files of other datasets that are not there."""
         found = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -77,8 +76,12 @@ class FeaturesStage(Stage):
             raise ValueError("budget.money needs features.prices: without them money is unknown")
         return self
 
+    def extras(self) -> tuple[str, ...]:
+        """An extractor runs here; features and captions that others make need nothing."""
+        return ("train",) if self.published is None and self.extractor is not None else ()
+
     def problems(self, task: Task, dataset: Dataset) -> list[str]:
-        """A missing package, model folder, file or key."""
+        """A missing model folder, file or key."""
         variable = getattr(self.captioner, "api_key_env", None)
         if variable and not os.environ.get(variable, "").strip():
             return [
@@ -93,11 +96,10 @@ class FeaturesStage(Stage):
             return [f"there is no file {path}" for path in missing] + self.published.problems()
         if self.extractor is None:
             return []
-        problems = [] if find_spec("torch") else ["torch is not installed: pip install 'mulcot[train]'"]
         model: Any = getattr(self.extractor, "model", None)
         if isinstance(model, str) and model.startswith(("/", ".", "~")) and not Path(model).expanduser().is_dir():
-            problems.append(f"there is no model folder {model}")
-        return problems
+            return [f"there is no model folder {model}"]
+        return []
 
     def sources(self) -> tuple[Path, ...]:
         """The published files."""

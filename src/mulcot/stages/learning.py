@@ -7,7 +7,6 @@ import shutil
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -84,6 +83,10 @@ class LearningStage(Stage):
     @abstractmethod
     def course(self, job: Job, desk: Desk) -> Course:
         """What is learned; `desk` holds the model."""
+
+    def extras(self) -> tuple[str, ...]:
+        """The model runs here."""
+        return ("train",)
 
     def problems(self, task: Task, dataset: Dataset) -> list[str]:
         """See `model_problems`."""
@@ -229,10 +232,8 @@ def training_problems(backbone: Backbone, training: Training) -> list[str]:
 
 
 def model_problems(backbone: Backbone, training: Training) -> list[str]:
-    """A model folder that is not there, or a missing package; hub names are checked when they are loaded."""
+    """Settings that do not go together, or no model folder; hub names are checked when they are loaded."""
     problems = training_problems(backbone, training)
-    if find_spec("torch") is None:
-        problems.append("torch is not installed: pip install 'mulcot[train]'")
     model: Any = getattr(backbone, "model", None)
     if isinstance(model, str) and model.startswith(("/", ".", "~")) and not Path(model).expanduser().is_dir():
         problems.append(f"there is no model folder {model}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,10 +142,8 @@ def training_problems(training: Training) -> list[str]:
 
 
 def fusion_problems(backbone: T5Fusion, training: Training) -> list[str]:
-    """A model folder that is not there, settings that do not go together, or a missing package."""
+    """A model folder that is not there, or settings that do not go together."""
     problems = training_problems(training)
-    if find_spec("torch") is None:
-        problems.append("torch is not installed: pip install 'mulcot[train]'")
     model = backbone.model
     if backbone.lora is not None and "modules" not in backbone.lora.model_fields_set:
         problems.append("lora.modules: the default names layers that T5 does not have; [q, v] are common")

@@ -94,6 +94,10 @@ class RationaleStage(Stage):
             raise ValueError("one fold leaves nothing to learn from; 0, or 2 and more")
         return value
 
+    def extras(self) -> tuple[str, ...]:
+        """The model runs here."""
+        return ("train",)
+
     def problems(self, task: Task, dataset: Dataset) -> list[str]:
         """See `fusion_problems`."""
         return fusion_problems(self.backbone, self.training)
