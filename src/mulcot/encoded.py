@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 Ids = tuple[int, ...]
+Layout = Literal["shared_prefix", "two_rows"]
+"""One row per example whose branches share the prefix, or an ordinary causal row for every path through it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,14 +20,16 @@ FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")
 LABELS = ("neutral", "negative", "positive", "a longer label")
 
 
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], LoadedModel]:
+@pytest.fixture(scope="session", params=["shared_prefix", "two_rows"])
+def models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], LoadedModel]:
+    """A model of a family in each layout; made once."""
     made: dict[str, LoadedModel] = {}
 
     def get(family: str = "qwen2_5_vl") -> LoadedModel:
         if family not in made:
             demo = QwenVL.demo(tmp_path_factory.mktemp(family), family)
-            made[family] = demo.model_copy(update={"image_size": None}).load(trainable=False)
+            changes = {"image_size": None, "layout": request.param}
+            made[family] = demo.model_copy(update=changes).load(trainable=False)
         return made[family]
 
     return get

@@ -159,6 +159,8 @@ def test_the_room_is_exactly_enough(models, examples) -> None:
     model, decoding = models(), Decoding(max_tokens=30)
     batch = [dataclasses.replace(encoded, label=None) for encoded in examples(model)]
     assert write(ready(model, batch, 30), decoding) == write(ready(model, batch), decoding)
+    if model.layout == "two_rows":
+        return  # what is read grows as it is read
     with pytest.raises((IndexError, RuntimeError)):
         write(ready(model, batch, 20), decoding)
 

@@ -24,7 +24,7 @@ from mulcot.backbones.runtime.words import Words
 from mulcot.encoded import Encoded
 from mulcot.errors import TrainingError
 from mulcot.objectives.joint import Joint, Losses, Teaching
-from mulcot.objectives.rows import Batch, pack
+from mulcot.objectives.rows import pack
 from mulcot.objectives.settings import DistillationObjective
 from mulcot.records import Example, ImageRef, Rationale
 from mulcot.tasks.sentiment import Sentiment
@@ -108,10 +108,6 @@ def examples_of(student: LoadedModel, lessons: list[Lesson], *, choices: bool = 
     return [desk(student).lesson(lesson, choices=choices) for lesson in lessons]
 
 
-def batch_of(student: LoadedModel, examples: list[Encoded]) -> Batch:
-    return pack(examples, "shared_prefix", student.pad)
-
-
 def test_the_error_of_top_k_shrinks_with_k_and_is_none_at_the_whole_vocabulary(
     pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -119,7 +115,7 @@ def test_the_error_of_top_k_shrinks_with_k_and_is_none_at_the_whole_vocabulary(
     lessons = some_lessons()
     examples = examples_of(student, lessons)
     teach = resident_teacher(assistant, student, 2.0)
-    exact, exact_grad = losses(student, examples, teach(batch_of(student, examples)))
+    exact, exact_grad = losses(student, examples, teach(examples, CPU))
     errors, cosines = [], []
     for k in (8, 32, 128, 10_000):
         stored = store(tmp_path / str(k), assistant, lessons, k)
@@ -144,7 +140,7 @@ def test_stored_and_resident_give_the_same_losses_at_the_whole_vocabulary(
     stored = store(tmp_path, assistant, lessons, 10_000)
     one, one_grad = losses(student, examples, stored.teaching(examples, 2.0, CPU), **settings)
     teach = resident_teacher(assistant, student, 2.0)
-    two, two_grad = losses(student, examples, teach(batch_of(student, examples)), **settings)
+    two, two_grad = losses(student, examples, teach(examples, CPU), **settings)
     for name in ("total", "soft_chain", "soft_label", "classes"):
         assert float(getattr(one, name)) == pytest.approx(float(getattr(two, name)), rel=1e-4, abs=1e-6), name
     assert float((one_grad - two_grad).norm() / two_grad.norm()) < 1e-4
@@ -162,7 +158,7 @@ def test_another_temperature_is_refused_unless_everything_was_stored(pair: tuple
     whole.check(student, 4.0, "m")
     examples = examples_of(student, lessons)
     one, _ = losses(student, examples, whole.teaching(examples, 4.0, CPU), temperature=4.0)
-    teaching = resident_teacher(assistant, student, 4.0)(batch_of(student, examples))
+    teaching = resident_teacher(assistant, student, 4.0)(examples, CPU)
     two, _ = losses(student, examples, teaching, temperature=4.0)
     assert float(one.total) == pytest.approx(float(two.total), rel=1e-5)
 
@@ -228,7 +224,7 @@ def test_heads_padded_beyond_the_vocabulary_are_sliced(pair: tuple[Path, Path], 
     assert float((grad - plain_grad).norm() / plain_grad.norm()) < 1e-4
     widen(student, 8)
     teach = resident_teacher(assistant, student, 2.0)
-    exact, _ = losses(student, examples, teach(batch_of(student, examples)), soft_tokens="chain")
+    exact, _ = losses(student, examples, teach(examples, CPU), soft_tokens="chain")
     again, _ = losses(student, examples, stored.teaching(examples, 2.0, CPU), soft_tokens="chain")
     assert float(exact.soft_chain) >= float(again.soft_chain)
     assert float(again.soft_chain) == pytest.approx(float(plain.soft_chain), rel=1e-5)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field
 
+from mulcot.encoded import Layout
 from mulcot.errors import MulcotError
 from mulcot.registry import Registry
 from mulcot.settings import Settings, volatile
@@ -51,9 +52,10 @@ class Backbone(Settings):
     """Every picture becomes a square of this side; null keeps its shape within the model's own pixel limits."""
     dtype: Literal["bf16", "fp32"] = "bf16"
     """Of the frozen weights and of the arithmetic; adapters are kept in fp32."""
-    layout: Literal["shared_prefix", "two_rows"] = "shared_prefix"
-    """How chain and label of one example are trained: in one row that shares the prefix, or in two ordinary rows, for
-    models whose attention cannot take the mask. Both give the same losses and gradients."""
+    layout: Layout = "shared_prefix"
+    """How an example is read, in training and in answering: in one row whose branches share the prefix, or in ordinary
+    causal rows, which any attention can take; a model whose attention cannot take the mask of the first gets the
+    second. Both give the same losses, gradients and answers, up to rounding."""
     attention: Literal["sdpa", "flex"] = volatile("sdpa")
     """`flex` is FlexAttention, for GPUs only."""
     gradient_checkpointing: bool = volatile(False)

@@ -4,11 +4,12 @@ Slot b holds the tokens of example b in its first columns, without holes, howeve
 are written behind them; only what the slot's length covers counts. So the columns behind the end are scratch space: the
 label set is scored there, and the chain then overwrites it. Nothing is copied when a branch begins or a token is added.
 
-Letters: B slots, H heads, C columns, D width of a head, S new tokens.
+Letters: B slots, H heads, C columns, D width of a head (of a hidden state in `Slots`), S new tokens, A rope axes.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -61,3 +62,51 @@ class SlotCache:
 
     def _cat(self, *stores: Tensor) -> Tensor:
         return torch.cat([pad(store, (0, 0, 0, self.columns - store.shape[2])) for store in stores])
+
+
+@dataclass
+class Slots:
+    """What the network has read of several examples, behind which it may look anywhere; a `State`."""
+
+    network: Any
+    cache: SlotCache
+    length_B: Tensor
+    """Tokens that count."""
+    position_B: Tensor
+    """The rope position of the next token."""
+    axes: int
+
+    @torch.inference_mode()
+    def read_token(self, token_B: Tensor, grows_B: Tensor) -> Tensor:
+        """See `State`."""
+        seen = int(self.length_B.max()) + 1
+        column_C = torch.arange(seen, device=self.length_B.device)
+        mask_BC = column_C <= self.length_B[:, None]
+        positions_AB1 = self.position_B[None, :, None].expand(self.axes, -1, 1)
+        self.cache.aim(self.length_B[:, None], seen)
+        hidden_B1D: Tensor = self.network(token_B[:, None], positions_AB1, mask_BC[:, None, None], cache=self.cache)
+        self.length_B = self.length_B + grows_B
+        self.position_B = self.position_B + grows_B
+        return hidden_B1D[:, 0]
+
+    def fork(self) -> Slots:
+        """See `State`. Nothing is copied: what is written behind the end of the original is scratch to it."""
+        return replace(self)
+
+    def select(self, index_B: Tensor) -> Slots:
+        """See `State`."""
+        return replace(
+            self,
+            cache=self.cache.select(index_B),
+            length_B=self.length_B[index_B],
+            position_B=self.position_B[index_B],
+        )
+
+    def join(self, other: Slots) -> Slots:
+        """See `State`."""
+        return replace(
+            self,
+            cache=self.cache.join(other.cache),
+            length_B=torch.cat([self.length_B, other.length_B]),
+            position_B=torch.cat([self.position_B, other.position_B]),
+        )

@@ -6,7 +6,6 @@ picture. Chains end one by one: `Writing` lets others take their slots, and clos
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -63,8 +62,8 @@ class Writing:
         """Begins a chain for everyone who was read; `keys` decide the samples, by default the examples' ids."""
         self._close_ranks()
         self._read()
-        # A copy of the record: the caller's own stays where its prompts end.
-        self._batch = dataclasses.replace(prefilled) if self._batch is None else self._batch.join(prefilled)
+        # The caller's own stays where its prompts end.
+        self._batch = prefilled.fork() if self._batch is None else self._batch.join(prefilled)
         for key in prefilled.ids if keys is None else keys:
             self._slots.append(_Slot(self._begun, uniform(key, self.decoding).tolist()))
             self._begun += 1

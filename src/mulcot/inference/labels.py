@@ -1,7 +1,8 @@
 """The exact probability of every label: all its tokens and the end token, all labels of an example in one pass.
 
-The labels stand side by side behind the label prompt, blind to each other; what they all begin with is read once.
-Scoring only their first tokens would be wrong wherever two labels begin alike.
+The labels stand side by side behind the label prompt, blind to each other; what they all begin with is read once. In
+ordinary rows every label goes on from a copy of what came before. Scoring only their first tokens would be wrong
+wherever two labels begin alike.
 
 Letters: E examples, Q labels of the label set, B rows, S tokens of a row, T tokens of shared beginnings.
 """
@@ -10,14 +11,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from mulcot.encoded import Branch, Encoded
+from mulcot.encoded import Branch, Encoded, Ids
+from mulcot.inference.ordinary import Rows
 from mulcot.objectives.head import token_logprobs
-from mulcot.objectives.joint import label_scores
+from mulcot.objectives.joint import ABSENT, label_scores
 from mulcot.objectives.rows import LABEL, Batch, mask, pack
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 SLICE = 512
 """Target tokens whose logits are made at a time."""
+COPIES = 64
+"""Labels that go on from copies at a time, in ordinary rows."""
 
 
 class Labels:
@@ -59,17 +63,36 @@ class Labels:
     def score(self, hidden_BSD: Tensor, head_VD: Tensor, batch: Batch) -> Tensor:
         """The log-probability of every label, as scores_EQ; the label branch is the last thing in each row."""
         scores_EQ = label_scores(hidden_BSD.flatten(0, 1), head_VD, batch, SLICE)
-        found = [
-            (row, start + place, token)
+        begun = [
+            _Token(row, start + place, token, row)
             for row, (begin, start) in enumerate(zip(self._begins, self._starts(batch), strict=True))
             for place, token in enumerate(begin)
         ]
-        if not found:
+        if not begun:
             return scores_EQ
-        row_T, source_T, token_T = torch.tensor(found, device=hidden_BSD.device).unbind(1)
-        logprob_T = token_logprobs(hidden_BSD[row_T, source_T], head_VD, token_T, SLICE)
-        shared_E = logprob_T.new_zeros(len(scores_EQ)).index_add(0, row_T, logprob_T)
-        return scores_EQ + shared_E[:, None]
+        return scores_EQ + _summed(hidden_BSD, head_VD, begun, len(scores_EQ))[:, None]
+
+    def score_rows(self, rows: Rows, head_VD: Tensor) -> Tensor:
+        """The same in ordinary rows, which have read the prefixes and read on."""
+        hidden_ESD = rows.read([branch.prompt for branch in self._branches])
+        last, widest = hidden_ESD.shape[1] - 1, max(len(branch.choices) for branch in self._branches)
+        begun = [
+            _Token(row, last - len(begin) + place, token, row)
+            for row, begin in enumerate(self._begins)
+            for place, token in enumerate(begin)
+        ]
+        endings = [
+            _Ending(row, row * widest + number, choice)
+            for row, branch in enumerate(self._branches)
+            for number, choice in enumerate(branch.choices)
+        ]
+        cells = len(self._branches) * widest
+        first = [_Token(ending.row, last, ending.ids[0], ending.cell) for ending in endings]
+        scores = _summed(hidden_ESD, head_VD, first, cells) + _read_on(rows, head_VD, endings, cells)
+        there = torch.zeros(cells, dtype=torch.bool, device=scores.device)
+        there[[ending.cell for ending in endings]] = True
+        scores_EQ = scores.masked_fill(~there, ABSENT).view(-1, widest)
+        return scores_EQ + _summed(hidden_ESD, head_VD, begun, len(scores_EQ))[:, None]
 
     def _starts(self, batch: Batch) -> list[int]:
         """Where each row's label prompt ends."""
@@ -80,6 +103,9 @@ class Labels:
 def score_labels(model: LoadedModel, examples: Sequence[Encoded]) -> Tensor:
     """The log-probability of every label, as scores_EQ; their softmax is the distribution over the label set."""
     labels, network = Labels(examples), model.network
+    if model.layout == "two_rows":
+        with network.answering(), torch.inference_mode():
+            return labels.score_rows(Rows.begin(model, examples), network.head_VD)
     alone = [dataclasses.replace(example, chain=None) for example in examples]
     batch = pack(labels.folded(alone), "shared_prefix", model.pad).to(model.device)
     with network.answering(), network.wanting(labels.sources(batch)), torch.inference_mode():
@@ -88,6 +114,49 @@ def score_labels(model: LoadedModel, examples: Sequence[Encoded]) -> Tensor:
             plain=batch.plain,
         )  # fmt: skip
         return labels.score(hidden_BSD, network.head_VD, batch)
+
+
+class _Token(NamedTuple):
+    """A token to be predicted."""
+
+    row: int
+    source: int
+    token: int
+    cell: int
+    """What its log-probability is added to."""
+
+
+class _Ending(NamedTuple):
+    """What is left of a label behind what all begin with."""
+
+    row: int
+    cell: int
+    ids: Ids
+
+
+def _summed(hidden_BSD: Tensor, head_VD: Tensor, tokens: Sequence[_Token], cells: int) -> Tensor:
+    """The log-probabilities of the tokens, added up cell by cell."""
+    row_T, source_T, token_T, cell_T = torch.tensor(tokens, device=hidden_BSD.device).reshape(-1, 4).long().unbind(1)
+    logprob_T = token_logprobs(hidden_BSD[row_T, source_T], head_VD, token_T, SLICE)
+    return logprob_T.new_zeros(cells).index_add(0, cell_T, logprob_T)
+
+
+def _read_on(rows: Rows, head_VD: Tensor, endings: Sequence[_Ending], cells: int) -> Tensor:
+    """The log-probabilities of all but the first token of each ending, added up cell by cell."""
+    total = torch.zeros(cells, device=head_VD.device)
+    longer = [ending for ending in endings if len(ending.ids) > 1]
+    for start in range(0, len(longer), COPIES):
+        some = longer[start : start + COPIES]
+        copies = rows.select(torch.tensor([ending.row for ending in some], device=head_VD.device))
+        hidden_BSD = copies.read([ending.ids[:-1] for ending in some])
+        width = hidden_BSD.shape[1]
+        tokens = [
+            _Token(row, width - len(ending.ids) + place, token, ending.cell)
+            for row, ending in enumerate(some)
+            for place, token in enumerate(ending.ids[1:], start=1)
+        ]
+        total += _summed(hidden_BSD, head_VD, tokens, cells)
+    return total
 
 
 def _beginning(branch: Branch) -> tuple[int, ...]:

@@ -25,9 +25,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import create_block_mask
 
-from mulcot.encoded import Branch, Encoded, Ids
+from mulcot.encoded import Branch, Encoded, Ids, Layout
 
-Layout = Literal["shared_prefix", "two_rows"]
 PADDING, PREFIX, CHAIN, LABEL = -1, 0, 1, 2
 """Branch numbers; CHAIN and LABEL are the two tasks as well."""
 

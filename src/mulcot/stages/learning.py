@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -27,8 +27,7 @@ from mulcot.training.settings import Training
 
 if TYPE_CHECKING:
     from mulcot.backbones.runtime.loaded import LoadedModel
-    from mulcot.objectives.joint import Teaching
-    from mulcot.objectives.rows import Batch
+    from mulcot.training.learner import Teach
     from mulcot.training.lessons import Desk, Lessons
     from mulcot.training.loop import Plan, Result
     from mulcot.training.machine import Machine
@@ -60,7 +59,7 @@ class Course:
 
     source: Lessons
     objective: JointObjective
-    teach: Callable[[Batch], Teaching] | None = None
+    teach: Teach | None = None
     """A model in memory, instead of stored soft labels."""
 
 

@@ -9,7 +9,7 @@ without_distillation/   the same of the model that it is measured against, where
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import SerializeAsAny
@@ -34,8 +34,7 @@ from mulcot.stages.learning import (
 )
 
 if TYPE_CHECKING:
-    from mulcot.objectives.joint import Teaching
-    from mulcot.objectives.rows import Batch
+    from mulcot.training.learner import Teach
     from mulcot.training.lessons import Desk, Lesson, Lessons
 
 PUBLISHED = QwenVL(model="Qwen/Qwen2.5-VL-3B-Instruct")
@@ -94,7 +93,7 @@ class StudentStage(LearningStage):
         stored.check(desk.model, objective.temperature, weights_hash(job.before["assistant"] / MODEL))
         return TaughtLessons(desk, lessons, stored, objective.temperature, choices=choices)
 
-    def _teach(self, job: Job, desk: Desk, objective: DistillationObjective) -> Callable[[Batch], Teaching] | None:
+    def _teach(self, job: Job, desk: Desk, objective: DistillationObjective) -> Teach | None:
         """The assistant in memory, where that is wished."""
         from mulcot.training.resident import resident_teacher
 

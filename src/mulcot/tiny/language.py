@@ -42,7 +42,7 @@ def learn_to_speak(model: LoadedModel, course: Course, mix: Mix, seed: int, repo
     def loss(step: int) -> Tensor:
         lessons = [lesson(seed, step * course.batch + number, mix) for number in range(course.batch)]
         rows = [model.encode("", [own.picture], own.long, own.short) for own in lessons]
-        batch = pack(rows, "shared_prefix", model.pad)
+        batch = pack(rows, model.layout, model.pad)
         total: Tensor = joint(batch, batch.counts).total
         return total if questions is None else total + questions.loss(lessons, batch)
 

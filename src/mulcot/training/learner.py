@@ -100,6 +100,10 @@ class Learner(Protocol):
         """Writes the model; `weights`, by their names in the module, where its own are spread over processes."""
 
 
+Teach = Callable[[Sequence[Encoded], torch.device], Teaching]
+"""What a teacher in memory says about some examples, in the order they are packed."""
+
+
 class JointLearner:
     """Chain and label from one row, with soft labels where the objective wants them."""
 
@@ -110,7 +114,7 @@ class JointLearner:
         model: LoadedModel,
         source: TaughtSource,
         objective: JointObjective,
-        teach: Callable[[Batch], Teaching] | None = None,
+        teach: Teach | None = None,
     ) -> None:
         self.model = model
         self.source = source
@@ -131,11 +135,11 @@ class JointLearner:
 
     def layers(self) -> Sequence[nn.Module]:
         """The layers of the language model: a vision tower takes no part in steps without a picture."""
-        return list(self.model.network.inner.model.language_model.layers)
+        return list(self.model.network.layers)
 
     def pack(self, portion: Sequence[Encoded]) -> Packed:
         """See `Learner`."""
-        batch = pack(portion, self.model.settings.layout, self.model.pad)
+        batch = pack(portion, self.model.layout, self.model.pad)
         return Packed(batch, batch.counts._asdict())
 
     def learn(
@@ -143,7 +147,7 @@ class JointLearner:
         device: torch.device,
     ) -> Learned:  # fmt: skip
         """See `Learner`."""
-        teaching = self.teach(batch) if self.teach else self.source.teaching(portion, device)
+        teaching = (self.teach or self.source.teaching)(portion, device)
         losses = module(batch, Counts(**counts), teaching)
         return Learned(losses.total, {name: getattr(losses, name) for name in self.curves})
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
 
 from mulcot.backbones.runtime.loaded import LoadedModel
+from mulcot.encoded import Encoded
 from mulcot.errors import TrainingError
 from mulcot.inference.labels import SLICE
 from mulcot.objectives.distillation import Resident
 from mulcot.objectives.joint import Teaching, hidden_states, label_scores
-from mulcot.objectives.rows import Batch
+from mulcot.objectives.rows import pack
+from mulcot.training.learner import Teach
 from mulcot.training.softlabels import refuse_other_tokenizer
 
 
-def resident_teacher(assistant: LoadedModel, student: LoadedModel, temperature: float) -> Callable[[Batch], Teaching]:
-    """The assistant looks at every batch the student looks at."""
+def resident_teacher(assistant: LoadedModel, student: LoadedModel, temperature: float) -> Teach:
+    """The assistant looks at all examples the student looks at, in rows of its own layout: the targets are the same."""
     refuse_other_tokenizer(assistant.preprocessing()["tokenizer"], student)
     theirs, own = assistant.preprocessing(), student.preprocessing()
     if theirs != own:
@@ -27,7 +29,8 @@ def resident_teacher(assistant: LoadedModel, student: LoadedModel, temperature: 
         )
     width, network = min(assistant.words.known, student.words.known), assistant.network
 
-    def teach(batch: Batch) -> Teaching:
+    def teach(examples: Sequence[Encoded], device: torch.device) -> Teaching:
+        batch = pack(examples, assistant.layout, assistant.pad).to(device)
         with network.answering(), torch.no_grad():
             hidden_ND = hidden_states(network, batch)
             classes_EQ = None

@@ -93,7 +93,7 @@ class Annotator:
     def _look(self, encoded: list[Encoded]) -> dict[str, Tensor]:
         """One pass: the target tokens of both branches, and the whole label set on the label branch."""
         model, index = self.desk.model, self.index
-        batch = pack(encoded, model.settings.layout, model.pad).to(model.device)
+        batch = pack(encoded, model.layout, model.pad).to(model.device)
         with model.network.answering():
             hidden_ND = hidden_states(model.network, batch)
             scores_EQ = label_scores(hidden_ND, model.network.head_VD, batch, SLICE)

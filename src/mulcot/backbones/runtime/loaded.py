@@ -24,7 +24,7 @@ from mulcot.backbones.runtime.network import Network
 from mulcot.backbones.runtime.pictures import Grid, Pictures
 from mulcot.backbones.runtime.quiet import quiet
 from mulcot.backbones.runtime.words import Words
-from mulcot.encoded import Branch, Encoded, Ids
+from mulcot.encoded import Branch, Encoded, Ids, Layout
 from mulcot.errors import MulcotError
 from mulcot.rundir import share
 from mulcot.tasks.base import Prompt
@@ -45,6 +45,8 @@ class LoadedModel(ABC):
 
     template: str
     """Name and version of the family's mark-up; a change makes old adapters unusable."""
+    branches = True
+    """Whether its attention takes a mask over (row, 1, query, key). Otherwise it only gets ordinary causal rows."""
 
     def __init__(self, settings: Backbone, network: Network, tools: Tools) -> None:
         self.settings = settings
@@ -81,6 +83,11 @@ class LoadedModel(ABC):
     def pad(self) -> int:
         """The id that fills a row; no token ever looks at it."""
         return int(self.words.tokenizer.pad_token_id or 0)
+
+    @property
+    def layout(self) -> Layout:
+        """How rows are laid out, for everyone who makes some: as the settings say, if the model can take it."""
+        return self.settings.layout if self.branches else "two_rows"
 
     @property
     def device(self) -> torch.device:

@@ -8,7 +8,7 @@ V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +44,11 @@ class Network(nn.Module):
         return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
 
     @property
+    def layers(self) -> Sequence[nn.Module]:
+        """The layers of the language model."""
+        return self.inner.model.language_model.layers  # type: ignore[no-any-return]
+
+    @property
     def head_VD(self) -> Tensor:
         """The weights of the language-model head."""
         return self.inner.get_output_embeddings().weight  # type: ignore[no-any-return]
@@ -60,8 +65,9 @@ class Network(nn.Module):
     ) -> Tensor:
         """Hidden states after the last norm.
 
-        `mask` is boolean over (row, 1, query, key), true where a token may look, or a flex block mask, or boolean over
-        (row, token) for ordinary causal rows. In the first `plain` columns of all rows it must be plainly causal.
+        `mask` is boolean over (row, 1, query, key), true where a token may look, or a flex block mask, or, for ordinary
+        causal rows, boolean over (row, token), those in the cache included: which tokens exist. In the first `plain`
+        columns of all rows it must be plainly causal.
         """
         ending = None
         if self._wanted_BW is not None:
@@ -73,7 +79,7 @@ class Network(nn.Module):
         if pixels_NF is not None and grids_I3 is not None:
             seen = see(model, pixels_NF, grids_I3, self.memory, steady=self.steady)
             pictures = {"mm_encoder_outputs": {"image": seen}}
-        with only(model.language_model.layers[-1], ending):
+        with only(self.layers[-1], ending):
             # Without pictures there is nothing to put together: every token of a chain comes this way.
             out = (model if pictures else model.language_model)(
                 input_ids=ids_BS,
@@ -81,7 +87,7 @@ class Network(nn.Module):
                 attention_mask=mask,
                 past_key_values=cache,
                 use_cache=cache is not None,
-                trunk=plain,
+                **({"trunk": plain} if plain else {}),
                 **pictures,
             )
         hidden_BSD: Tensor = out.last_hidden_state
