@@ -31,7 +31,7 @@ LAYERS: list[set[str]] = [
     {"reporting"},
     {"pages", "export", "tiny"},
     {"stages"},
-    {"recipe", "families"},
+    {"recipe", "families", "lacking"},
     {"pipeline"},
     {"check", "doctor", "starting"},
     {
@@ -53,8 +53,8 @@ LAYERS: list[set[str]] = [
 """A room may import itself and rooms of earlier lines, never a neighbour on its own line."""
 
 CORE_WITHOUT_TORCH = {
-    "cli", "cli_data", "cli_teacher", "cli_tiny", "check", "doctor", "pipeline", "recipe", "families", "pages",
-    "statistics", "metrics", "cli_score",
+    "cli", "cli_data", "cli_teacher", "cli_tiny", "check", "doctor", "lacking", "pipeline", "recipe", "families",
+    "pages", "statistics", "metrics", "cli_score",
     "tasks", "datasets", "teachers", "teaching", "world", "media", "text", "progress", "provenance", "yamltree",
     "rundir", "cli_predict", "cli_init", "starting", "cli_export",
     "registry", "plugin", "settings", "records", "errors", "extras", "version", "features", "export.data",

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mulcot.check import check
-from mulcot.errors import DataError, MulcotError, RunError, UnknownName
-from mulcot.pipeline import between, run, status
+from mulcot.errors import MulcotError, NothingUsable, RunError, UnknownName
+from mulcot.pipeline import between, left_undone, run, status
 from mulcot.progress import Reporter
 from mulcot.recipe import load_recipe
 from mulcot.records import Example, Rejected, read_lines
@@ -97,7 +97,7 @@ def test_no_variable_is_ever_written_expanded(recipe: Path, tmp_path: Path, monk
 
 def test_a_dataset_without_a_usable_row_is_an_error(recipe: Path, tmp_path: Path) -> None:
     (tmp_path / "posts.jsonl").write_text('{"text": "a", "label": "sideways"}\n')
-    with pytest.raises(DataError, match="no usable example"):
+    with pytest.raises(NothingUsable, match="no usable example among 1 rows: "):
         go(recipe)
     assert status(tmp_path / "run")[0][1] == "unfinished"
 
@@ -187,3 +187,55 @@ def test_a_stage_kept_under_another_recipe_is_said_to_be(recipe: Path, tmp_path:
 def test_check_refuses_a_run_folder_that_cannot_be_written(recipe: Path) -> None:
     verdict = check(load_recipe(recipe, [f"output={recipe}/run"]), QUIET)
     assert verdict.problems == (f"output: {recipe}/run cannot be written",)
+
+
+STUDENT = ("teacher.backend.name=simulated", "assistant.backbone.name=tiny", "annotate.samples=0",
+           "student.backbone.name=tiny")  # fmt: skip
+
+
+def rejected(recipe: Path, tmp_path: Path) -> None:
+    """Leaves fewer rows that can be used than rows that cannot."""
+    rows = [*ROWS[:2], *({"text": f"row {n}", "label": "sideways"} for n in range(5))]
+    (tmp_path / "posts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+
+def test_warnings_are_kept_and_stand_at_the_end_of_every_later_run(recipe: Path, tmp_path: Path) -> None:
+    rejected(recipe, tmp_path)
+    for _ in range(2):
+        done = mulcot("run", str(recipe), "--to", "dataset")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1].startswith("warning: dataset: rejected rows: 5 of 7")
+    assert "dataset: unchanged, skipped" in done.stderr
+    assert "warning: rejected rows" in mulcot("status", str(tmp_path / "run")).stdout
+    path = tmp_path / "run" / "1-dataset" / "stage.json"
+    kept = json.loads(path.read_text("utf-8"))
+    assert len(kept["warnings"]) == 1
+    del kept["warnings"]
+    path.write_text(json.dumps(kept), "utf-8")
+    old = status(tmp_path / "run")[0][2]
+    assert old is not None
+    assert old.warnings == ()
+
+
+def test_a_recipe_that_trains_nothing_says_so(recipe: Path) -> None:
+    checked = mulcot("check", str(recipe))
+    assert checked.returncode == 0
+    assert checked.stdout.splitlines()[-1] == "ready, but it trains nothing"
+    done = mulcot("run", str(recipe))
+    assert done.returncode == 0
+    assert "nothing is trained: the recipe has no section 'teacher', so a run ends after dataset" in done.stdout
+    assert done.stdout.splitlines()[-1].lstrip().startswith("Add teacher")
+    assert "nothing is trained" not in mulcot("run", str(recipe), "--to", "dataset").stdout
+    assert left_undone(load_recipe(recipe, ["evaluate.limit=3"]).recipe).text.endswith("and does not reach evaluate")  # type: ignore[union-attr]
+
+
+def test_a_run_ends_after_its_data_where_a_later_stage_will_not_find_what_it_needs(
+    recipe: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "posts.jsonl").write_text("".join(json.dumps(ROWS[0] | {"text": f"{n}"}) + "\n" for n in range(3)))
+    loaded = load_recipe(recipe, [*STUDENT, "dataset.limit=2"])
+    with pytest.raises(NothingUsable, match="every training example has the label 'positive'") as caught:
+        run(loaded, QUIET)
+    assert "first 2 rows" in caught.value.hint
+    assert not (tmp_path / "run" / "2-teacher").exists(), "nothing was asked"
+    assert "the label 'positive'" in check(loaded, QUIET).problems[0]

@@ -8,19 +8,15 @@ from dataclasses import dataclass
 from mulcot.datasets.base import read
 from mulcot.errors import MulcotError, printable
 from mulcot.extras import missing
+from mulcot.lacking import lacking
 from mulcot.media import Store
-from mulcot.pipeline import METHODS
+from mulcot.pipeline import METHODS, Undone, left_undone
 from mulcot.progress import Reporter
 from mulcot.recipe import Loaded, Recipe
 from mulcot.records import Example
 from mulcot.rundir import RunFolder
-from mulcot.stages.captions import NO_CAPTIONS, WRITE_CAPTIONS
-from mulcot.stages.evaluation_sets import SetsStage
-from mulcot.stages.rationale import RationaleStage
-from mulcot.statistics import NO_LABEL, Census, Statistics
+from mulcot.statistics import Census, Statistics
 from mulcot.tasks.base import Purpose
-
-LEARNING = ("assistant", "student", "rationale", "answer")
 
 
 @dataclass(frozen=True)
@@ -31,50 +27,29 @@ class Verdict:
     statistics: Statistics | None
     notes: tuple[str, ...] = ()
     """What does nothing though it is written."""
+    undone: Undone | None = None
+    """Where a run of this recipe ends early."""
 
 
 def check(loaded: Loaded, reporter: Reporter, rows: int | None = None) -> Verdict:
     """Asks every stage for its problems, reads the data, opens its pictures and renders its prompts."""
     recipe = loaded.recipe
     problems = RunFolder(loaded.folder).problems()
-    for name in METHODS[recipe.method]:
-        stage = recipe.stage(name)
-        if stage is not None:
-            lacking = [error for extra in stage.extras() if (error := missing(extra)) is not None]
-            problems += [f"{name}: {error.message}: {error.hint}" for error in lacking]
-            problems += [
-                f"{name}: {printable(text, lines=True)}" for text in stage.problems(recipe.task, recipe.dataset)
-            ]
+    stages = {name: stage for name in METHODS[recipe.method] if (stage := recipe.stage(name)) is not None}
+    for name, stage in stages.items():
+        packages = [error for extra in stage.extras() if (error := missing(extra)) is not None]
+        problems += [f"{name}: {error.message}: {error.hint}" for error in packages]
+        problems += [f"{name}: {printable(text, lines=True)}" for text in stage.problems(recipe.task, recipe.dataset)]
     if problems:
         return Verdict(tuple(problems), None)
     try:
         statistics = _read_data(loaded, reporter, rows)
     except MulcotError as error:
         return Verdict((f"dataset: {error}",), None)
-    return Verdict(tuple(_missing(recipe, statistics)) if rows is None else (), statistics, tuple(_unread(recipe)))
-
-
-def _missing(recipe: Recipe, statistics: Statistics) -> Iterator[str]:
-    """What stages will look for in the data and not find."""
-    stages = {name: stage for name in METHODS[recipe.method] if (stage := recipe.stage(name)) is not None}
-    splits = statistics.splits
-    labelled = {name: split.count - split.labels.get(NO_LABEL, 0) for name, split in splits.items()}
-    for name in LEARNING:
-        if name in stages and not labelled.get("train"):
-            yield f"{name}: there is no labelled training example"
-            break
-    evaluate = stages.get("evaluate")
-    if isinstance(evaluate, SetsStage) and not any(labelled.get(name) for name in evaluate.splits):
-        yield f"evaluate: there is no labelled example in {', '.join(evaluate.splits)}"
-    rationale = stages.get("rationale")
-    explained = "train" in splits and splits["train"].rationales > 0
-    if isinstance(rationale, RationaleStage) and recipe.teacher is None and not explained:
-        yield "rationale: no training example has a rationale; a section teacher writes them"
-    captioner = getattr(stages.get("features"), "captioner", None)
-    if captioner is None and not any(split.captions for split in splits.values()):
-        for name in ("rationale", "answer"):
-            if getattr(stages.get(name), "captions", False):
-                yield f"{name}: {NO_CAPTIONS} {WRITE_CAPTIONS}"
+    # A part of the rows does not tell what is missing in all of them.
+    lacks = lacking(stages, statistics.splits) if rows is None else ()
+    missing = tuple(f"{lack.stage}: {lack.text}" for lack in lacks)
+    return Verdict(missing, statistics, tuple(_unread(recipe)), left_undone(recipe))
 
 
 def _unread(recipe: Recipe) -> Iterator[str]:

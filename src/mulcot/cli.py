@@ -6,7 +6,7 @@ import errno
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,9 @@ from mulcot import (
 from mulcot.errors import Interrupted, MulcotError, printable
 from mulcot.extras import of_import
 from mulcot.version import __version__
+
+if TYPE_CHECKING:
+    from mulcot.reporting.run import Run
 
 app = typer.Typer(
     name="mulcot",
@@ -91,9 +94,11 @@ def run(
     only: Annotated[str | None, typer.Option(metavar="STAGE", help="Run this stage alone.")] = None,
 ) -> None:
     """Run a recipe, or continue it: finished stages are skipped."""
+    from mulcot.pipeline import left_undone
     from mulcot.pipeline import run as run_pipeline
     from mulcot.progress import Reporter
     from mulcot.recipe import load_recipe
+    from mulcot.reporting.run import read_run
 
     if only and (first or last):
         raise MulcotError("--only cannot be combined with --from or --to")
@@ -103,16 +108,21 @@ def run(
         state = "unchanged" if outcome.skipped else f"{outcome.record.seconds:.1f} s"
         print(f"{outcome.stage:<12} {state:<12} {_counts(outcome.record.counts)}")
     if outcomes:  # a process that only helped has none to report
-        _show_results(loaded.folder, {outcome.stage for outcome in outcomes})
+        found = read_run(loaded.folder)
+        _show_results(found, {outcome.stage for outcome in outcomes})
         print(f"run folder: {loaded.folder}")
+        for stage, text in found.warnings:
+            print(f"warning: {stage}: {text}")
+        undone = left_undone(loaded.recipe)
+        if undone is not None and not (only or last):
+            print(f"note: {undone.text}")
+            print(f"      Add {undone.stage}, or ask with --to for what you want; `mulcot init` writes a whole recipe.")
 
 
-def _show_results(folder: Path, stages: set[str]) -> None:
+def _show_results(run: Run, stages: set[str]) -> None:
     """What the models are worth, in a few lines, and where the page is; only what this command has made or found."""
     from mulcot.reporting.results import rows
-    from mulcot.reporting.run import read_run
 
-    run = read_run(folder)
     if "evaluate" in stages and run.scores is not None:
         f1 = "macro_f1" in run.words.measures
         print(f"\n{'set':<10} {'model':<28} {'accuracy (95 %)':>24}{'  macro F1' if f1 else ''}")
@@ -147,6 +157,8 @@ def status(
     for name, state, record in stages:
         detail = f"{record.started}  {record.seconds:.1f} s  {_counts(record.counts)}" if record else ""
         print(f"{name:<16} {state:<12} {detail}".rstrip())
+        for text in record.warnings if record else ():
+            print(f"  warning: {text}")
 
 
 @app.command()
@@ -165,7 +177,11 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
     for finding in findings:
         print(f"{finding.level:<8} {finding.message}\n         {finding.advice}")
     failed = bool(verdict.problems) or any(finding.level == "error" for finding in findings)
-    print("not ready" if failed else "ready")
+    undone = verdict.undone
+    if undone is not None:
+        print(f"note     {undone.text}")
+    ready = "ready, but it trains nothing" if undone is not None and not undone.trains else "ready"
+    print("not ready" if failed else ready)
     raise typer.Exit(1 if failed else 0)
 
 

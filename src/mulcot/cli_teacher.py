@@ -118,7 +118,7 @@ def _stage(folder: Path, name: str) -> StageFolder:
     from mulcot.rundir import RunFolder
 
     for stage in RunFolder(folder).stages():
-        if stage.path.name.partition("-")[2] == name:
+        if stage.name == name:
             stage.finished()
             return stage
     raise StageMissing(f"{folder} has no stage {name}", hint="Run it first: `mulcot run RECIPE`.")

@@ -5,6 +5,7 @@
     ├── UnknownName        a plug-in, stage or option that does not exist
     ├── MissingExtra       an optional dependency that is not installed, or broken
     ├── DataError          a data source that cannot be used at all
+    ├── NothingUsable      a stage came to nothing, or to too little to go on with
     ├── MediaError         one picture that cannot be used (carries a short reason code)
     ├── RunError           the run folder
     │   ├── RunLocked      somebody else is writing to it
@@ -66,6 +67,10 @@ class MissingExtra(MulcotError):
 
 class DataError(MulcotError):
     """A data source that cannot be used at all; single bad rows are rejected instead."""
+
+
+class NothingUsable(MulcotError):
+    """A stage came to nothing that a later one could use, or to too little of it; it does not count as finished."""
 
 
 class MediaError(MulcotError):

@@ -9,14 +9,16 @@ help with the stages that are `parallel`.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mulcot.errors import MulcotError, RunError, StageMissing, UnknownName
+from mulcot.errors import MulcotError, NothingUsable, RunError, StageMissing, UnknownName
 from mulcot.extras import need
+from mulcot.lacking import LEARNING, lacking
 from mulcot.progress import Reporter
 from mulcot.provenance import provenance
 from mulcot.recipe import Loaded, Recipe
@@ -24,6 +26,7 @@ from mulcot.records import Json
 from mulcot.rundir import FORMAT, RunFolder, StageFolder, StageRecord
 from mulcot.settings import fingerprint
 from mulcot.stages.base import Job, Stage
+from mulcot.statistics import SplitStatistics
 
 METHODS: dict[str, tuple[str, ...]] = {
     "mulcot-rd": ("dataset", "teacher", "assistant", "annotate", "student", "evaluate", "report"),
@@ -52,7 +55,9 @@ def run(loaded: Loaded, reporter: Reporter, first: str | None = None, last: str 
     reporter = Reporter.silent() if helping else reporter
     chosen = _without_optional(between(stages, first, last), loaded.recipe)
     if last is None:
-        chosen = _described(chosen, loaded.recipe, reporter)
+        # The first was asked for: where the recipe does not describe it, that is an error.
+        end = (number for number, name in enumerate(chosen) if number and loaded.recipe.stage(name) is None)
+        chosen = chosen[: next(end, None)]
     folder = RunFolder(loaded.folder)
     if helping:
         for name in chosen:
@@ -62,7 +67,12 @@ def run(loaded: Loaded, reporter: Reporter, first: str | None = None, last: str 
         _say_what_is_kept(chosen[0], loaded, folder, reporter)
         _need_extras(chosen, loaded, folder, reporter)
         folder.write_recipe(loaded.text)
-        return [_run_stage(name, loaded, folder, reporter) for name in chosen]
+        outcomes = []
+        for name in chosen:
+            if name != "dataset":
+                _look_at_data(chosen, loaded, folder)
+            outcomes.append(_run_stage(name, loaded, folder, reporter))
+        return outcomes
 
 
 def between(stages: tuple[str, ...], first: str | None, last: str | None) -> tuple[str, ...]:
@@ -84,13 +94,45 @@ def _without_optional(chosen: tuple[str, ...], recipe: Recipe) -> tuple[str, ...
     return (*chosen[:1], *inner, *chosen[1:][-1:])
 
 
-def _described(chosen: tuple[str, ...], recipe: Recipe, reporter: Reporter) -> tuple[str, ...]:
-    """The stages up to the first one that the recipe does not describe; that one is an error only where it is first."""
-    for number, name in enumerate(chosen):
-        if number and recipe.stage(name) is None:
-            reporter.say(f"the recipe has no section {name!r}: the run ends before it")
-            return chosen[:number]
-    return chosen
+@dataclass(frozen=True)
+class Undone:
+    """Where a run ends early, since the recipe does not describe the next stage."""
+
+    stage: str
+    """The stage that has no section."""
+    trains: bool
+    """Whether any model learns before."""
+    text: str
+
+
+def left_undone(recipe: Recipe) -> Undone | None:
+    """What a whole run of this recipe does not come to; None where it goes through all stages."""
+    stages = _without_optional(METHODS[recipe.method], recipe)
+    missing = next((name for name in stages if recipe.stage(name) is None), None)
+    if missing is None:
+        return None
+    place = stages.index(missing)
+    later = [name for name in stages[place:] if name != "report" and recipe.stage(name) is not None]
+    trains = any(name in LEARNING for name in stages[:place])
+    text = f"the recipe has no section {missing!r}, so a run ends after {stages[place - 1]}"
+    text += f" and does not reach {', '.join(later)}" if later else ""
+    return Undone(missing, trains, text if trains else f"nothing is trained: {text}")
+
+
+def _look_at_data(chosen: tuple[str, ...], loaded: Loaded, folder: RunFolder) -> None:
+    """Ends the run where a stage to come will not find what it needs, before any stage is paid for or waited for."""
+    recipe, dataset = loaded.recipe, folder.stage(1, "dataset")
+    if dataset.record is None:
+        return
+    found = json.loads((dataset / "statistics.json").read_text("utf-8"))["splits"]
+    splits = {name: SplitStatistics.from_json(split) for name, split in found.items()}
+    stages = {name: stage for name in METHODS[recipe.method] if (stage := recipe.stage(name)) is not None}
+    problems = [f"{lack.stage}: {lack.text}" for lack in lacking(stages, splits) if lack.stage in chosen]
+    if problems:
+        hint = f"`mulcot data stats --recipe {loaded.path}` shows what there is; `--to` ends a run earlier."
+        if recipe.dataset.limit is not None:
+            hint = f"dataset.limit takes the first {recipe.dataset.limit:,} rows of each split. {hint}"
+        raise NothingUsable("\n".join(problems), hint=hint)
 
 
 def _say_what_is_kept(first: str, loaded: Loaded, folder: RunFolder, reporter: Reporter) -> None:
@@ -142,6 +184,7 @@ def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Repor
         inputs=inputs,
         outputs=folder.outputs(known, stage.bulky),
         counts=counts,
+        warnings=tuple(job.warnings),
         started=started,
         seconds=round(time.monotonic() - clock, 3),
         provenance=provenance(),

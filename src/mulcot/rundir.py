@@ -42,6 +42,8 @@ class StageRecord(Record):
     outputs: Json = field(default_factory=dict)
     """Every file made: its size, time and SHA-256."""
     counts: Json = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    """What came out so weak that a person should know it."""
     started: str = ""
     seconds: float = 0.0
     provenance: Json = field(default_factory=dict)
@@ -55,6 +57,11 @@ class StageFolder:
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
+
+    @property
+    def name(self) -> str:
+        """The stage's name, without its number."""
+        return self.path.name.partition("-")[2] or self.path.name
 
     @property
     def record(self) -> StageRecord | None:
@@ -204,7 +211,7 @@ class RunFolder:
             if record is not None and any(record.inputs.get(name, now) != now for name, now in contents.items()):
                 state = "outdated"
             # A stage that has to run again changes what follows, even before it has run.
-            contents[stage.path.name.partition("-")[2]] = _content(stage) if state == "finished" else None
+            contents[stage.name] = _content(stage) if state == "finished" else None
             yield stage, state
 
     def write_recipe(self, text: str) -> None:

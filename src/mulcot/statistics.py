@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 from mulcot.datasets.base import Dataset
 from mulcot.records import SPLITS, Example, Json, Record, Rejected
@@ -59,6 +59,12 @@ class SplitStatistics(Record):
     duplicates: Json
     """Rows that repeat an earlier row of the split: its normalised `text`; its pictures (`image`); all of it but the
     label (`post`), and of these, those with another label (`contradicting`)."""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SplitStatistics:
+        """The split of a `statistics.json`."""
+        lengths = {key: Lengths.from_json(data[key]) for key in ("text_length", "text_words")}
+        return cls(**{key: lengths.get(key, value) for key, value in data.items() if key in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

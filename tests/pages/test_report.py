@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -18,6 +19,7 @@ from mulcot.pages.report import SECTIONS, report_html, write_report
 from mulcot.pages.report_parts import View
 from mulcot.pages.thumbnails import Thumbnails
 from mulcot.reporting.run import read_run
+from mulcot.rundir import RunFolder
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> \"'{{ 7 * 7 }} \u202e \u2028 \x85"
 
@@ -193,3 +195,13 @@ def test_charts_are_well_formed_and_stay_inside(tmp_path: Path) -> None:
             assert 0 <= float(mark.attrib.get("y", 0)) <= height
     assert ElementTree.fromstring(lines).attrib["aria-label"] == 'about "<x>"'
     assert str(line_chart({}, "", "")) == str(bar_chart([], "", "")) == ""
+
+
+def test_what_stages_warned_of_stands_in_the_head_and_is_harmless(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "r")
+    stage = RunFolder(folder).stage(3, "assistant")
+    stage.finish(dataclasses.replace(stage.finished(), warnings=(f"it learned nothing {HOSTILE}",)))
+    html = page(folder)
+    head = html[html.index("<header") : html.index("</header>")]
+    assert '<p class="notice warning"><strong>assistant:</strong> <bdi>it learned nothing &lt;/script&gt;' in head
+    assert "it learned nothing" not in html[html.index("</header>") :]

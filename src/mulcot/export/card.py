@@ -118,7 +118,7 @@ def _training(run: RunFolder) -> Iterator[str]:
     if backend:
         yield f"- Teacher: {_code(backend.get('model') or backend.get('name'))}."
     for stage in run.stages():
-        name = stage.path.name.partition("-")[2]
+        name = stage.name
         record = stage.record
         if record is None or name not in ABOUT:
             continue

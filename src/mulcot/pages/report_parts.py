@@ -74,6 +74,7 @@ def headline(view: View) -> Values:
         "duration": duration,
         "spent": flows.spent(run),
         "simulated": run.simulated,
+        "warnings": run.warnings,
     }
 
 

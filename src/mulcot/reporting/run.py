@@ -63,6 +63,12 @@ class Run:
         return str(self.recipe.get("method", "mulcot-rd"))
 
     @property
+    def warnings(self) -> list[tuple[str, str]]:
+        """Each stage's name with what it warned of; what an outdated stage said is about something else."""
+        current = [view for view in self.stages.values() if view.record is not None and not view.outdated]
+        return [(view.name, text) for view in current if view.record for text in view.record.warnings]
+
+    @property
     def words(self) -> Words:
         """What things are called in it."""
         task = self.scores.task if self.scores else str(self.setting("task", "name", default=""))
@@ -93,8 +99,7 @@ def read_run(path: Path) -> Run:
     recipe = _recipe(path)
     stages: dict[str, StageView] = {}
     for stage, state in folder.states():
-        name = stage.path.name.partition("-")[2]
-        stages[name] = StageView(name, stage, stage.record, outdated=state == "outdated")
+        stages[stage.name] = StageView(stage.name, stage, stage.record, outdated=state == "outdated")
     whole = Run(path=path, recipe=recipe, stages=stages)
     return Run(
         path=path,

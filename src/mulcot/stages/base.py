@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from mulcot.datasets.base import Dataset
+from mulcot.errors import printable
 from mulcot.media import Gallery, Store
 from mulcot.progress import Reporter
 from mulcot.records import Json
@@ -29,6 +30,14 @@ class Job:
     dataset: Dataset
     seed: int
     reporter: Reporter
+    warnings: list[str] = field(default_factory=list)
+    """What `warn` was told; kept in `stage.json`."""
+
+    def warn(self, text: str) -> None:
+        """Something came out so weak that a person should know: now, at the end of the run, and in the report."""
+        line = printable(text)
+        self.warnings.append(line)
+        self.reporter.say(f"warning: {self.folder.name}: {line}")
 
     def gallery(self) -> Gallery:
         """The pictures of the examples that the dataset stage wrote."""
@@ -56,7 +65,9 @@ class Stage(Settings):
 
     @abstractmethod
     def run(self, job: Job) -> Json:
-        """Does the work, continuing what an interrupted run left, and returns the counts worth reporting."""
+        """Does the work, continuing what an interrupted run left, and returns the counts worth reporting. What is
+        weak is told with `job.warn`; what is no use to a later stage is raised as `NothingUsable`.
+        """
 
     def sources(self) -> tuple[Path, ...]:
         """Files outside the run whose content decides the result."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mulcot.datasets.base import Dataset, read
-from mulcot.errors import DataError
+from mulcot.errors import DataError, NothingUsable
 from mulcot.media import Store
 from mulcot.records import Example, Json
 from mulcot.rundir import atomic, write_json
@@ -51,8 +51,13 @@ class DatasetStage(Stage):
         write_json(job.folder / "statistics.json", statistics.to_json())
         counts = statistics.summary()
         if not counts["examples"]:
-            hint = f"`mulcot data stats {job.dataset.name} ...` shows the reasons."
-            raise DataError(f"no usable example among {counts['rejected']} rows", hint=hint)
+            reasons = ", ".join(f"{reason} {number:,}" for reason, number in statistics.rejected["reasons"].items())
+            why = f": {reasons}" if reasons else ""
+            hint = f"Look at {job.folder / 'rejected.jsonl'}: it says of every row why it cannot be used."
+            raise NothingUsable(f"no usable example among {counts['rejected']:,} rows{why}", hint=hint)
+        for finding in statistics.findings():
+            if finding.level == "error":
+                job.warn(f"{finding.message}. {finding.advice}")
         return counts
 
     def problems(self, task: Task, dataset: Dataset) -> list[str]:

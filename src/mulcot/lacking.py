@@ -1,0 +1,50 @@
+"""What stages will look for in the data and not find: known once the data is read, before anything is paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from mulcot.stages.base import Stage
+from mulcot.stages.captions import NO_CAPTIONS, WRITE_CAPTIONS
+from mulcot.stages.evaluation_sets import SetsStage
+from mulcot.stages.features import FeaturesStage
+from mulcot.stages.rationale import RationaleStage
+from mulcot.statistics import NO_LABEL, SplitStatistics
+
+LEARNING = ("assistant", "student", "rationale", "answer")
+"""The stages that train."""
+
+
+class Lack(NamedTuple):
+    """What one stage will not find."""
+
+    stage: str
+    text: str
+
+
+def lacking(stages: Mapping[str, Stage], splits: Mapping[str, SplitStatistics]) -> Iterator[Lack]:
+    """For the stages of one recipe, by name, and the splits of its data."""
+    labelled = {name: split.count - split.labels.get(NO_LABEL, 0) for name, split in splits.items()}
+    for name in LEARNING:
+        if name in stages:
+            found = [label for label in splits["train"].labels if label != NO_LABEL] if "train" in splits else []
+            if not found:
+                yield Lack(name, "there is no labelled training example")
+            elif len(found) == 1:
+                yield Lack(name, f"every training example has the label {found[0]!r}: there is nothing to tell apart")
+            break
+    features = stages.get("features")
+    if isinstance(features, FeaturesStage) and not any(split.images for split in splits.values()):
+        yield Lack("features", "no example has a picture; leave the section out for texts alone")
+    evaluate = stages.get("evaluate")
+    if isinstance(evaluate, SetsStage) and not any(labelled.get(name) for name in evaluate.splits):
+        yield Lack("evaluate", f"there is no labelled example in {', '.join(evaluate.splits)}")
+    explained = "train" in splits and splits["train"].rationales > 0
+    if isinstance(stages.get("rationale"), RationaleStage) and "teacher" not in stages and not explained:
+        yield Lack("rationale", "no training example has a rationale; a section teacher writes them")
+    captioner = getattr(features, "captioner", None)
+    if captioner is None and not any(split.captions for split in splits.values()):
+        for name in ("rationale", "answer"):
+            if getattr(stages.get(name), "captions", False):
+                yield Lack(name, f"{NO_CAPTIONS} {WRITE_CAPTIONS}")
