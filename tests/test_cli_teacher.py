@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mulcot.cli import app
-from mulcot.errors import MulcotError, StageMissing
+from mulcot.errors import MulcotError, NothingUsable, StageMissing
 
 CHAIN = "\n".join(
     f'"{name}": "{" ".join(f"{name[:3].lower()}{number}" for number in range(12))}"'
@@ -113,3 +113,13 @@ def test_chains_that_are_there_already_cost_nothing(tmp_path: Path) -> None:
     assert "no request is sent, nothing is paid" in call("teacher", "estimate", recipe)
     found = json.loads(call("teacher", "estimate", recipe, "--json"))
     assert (found["basis"], found["requests"], found["money"]) == ("imported", 0, 0.0)
+
+
+def test_chains_that_were_too_few_can_be_read(tmp_path: Path) -> None:
+    recipe, run = imported(tmp_path), tmp_path / "run"
+    with pytest.raises(NothingUsable, match="2 of 3 training examples"):
+        call("run", recipe, "teacher.min_accepted=0.9")
+    assert "why there is no chain" in call("teacher", "summary", run)
+    assert "2 examples" in call("teacher", "review", run, "--out", tmp_path / "review.html")
+    assert "unfinished" in call("status", run).splitlines()[-1]
+    assert "imported 2  failed 1" in call("run", recipe, "teacher.min_accepted=0.6")

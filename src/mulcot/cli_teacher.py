@@ -54,7 +54,7 @@ def summary(folder: RunPath, as_json: AsJson = False) -> None:
     """Show again how the teacher stage of a run went."""
     from mulcot.teaching.summary import summary_lines
 
-    found = json.loads((_stage(folder, "teacher") / "summary.json").read_text("utf-8"))
+    found = json.loads((_teacher(folder) / "summary.json").read_text("utf-8"))
     print(json.dumps(found, indent=2) if as_json else "\n".join(summary_lines(found)))
 
 
@@ -70,7 +70,7 @@ def review(
     from mulcot.pages.review import ReviewFolders, write_review
     from mulcot.progress import Reporter
 
-    teacher, dataset = _stage(folder, "teacher"), _stage(folder, "dataset")
+    teacher, dataset = _teacher(folder), _stage(folder, "dataset")
     source = _recipe(folder).recipe.dataset
     gallery = Gallery(source.picture_root(), Store(dataset / "pictures"), source.images_limit)
     folders = ReviewFolders(name=folder.resolve().name, dataset=dataset.path, teacher=teacher.path)
@@ -113,13 +113,19 @@ def simulate(
     serve(teacher.simulation(), host, port, key_env, lambda text: print(text, flush=True))
 
 
-def _stage(folder: Path, name: str) -> StageFolder:
-    """A finished stage of a run."""
+def _teacher(folder: Path) -> StageFolder:
+    """The teacher stage; also one that came to its end with too few chains, which is when they are worth reading."""
+    return _stage(folder, "teacher", written="summary.json")
+
+
+def _stage(folder: Path, name: str, written: str = "stage.json") -> StageFolder:
+    """A stage of a run that has come as far as this file."""
     from mulcot.rundir import RunFolder
 
     for stage in RunFolder(folder).stages():
         if stage.name == name:
-            stage.finished()
+            if not (stage / written).exists():
+                stage.finished()
             return stage
     raise StageMissing(f"{folder} has no stage {name}", hint="Run it first: `mulcot run RECIPE`.")
 

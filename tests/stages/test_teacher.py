@@ -18,7 +18,7 @@ import scripted
 from scripted import always, chain, error, files, hinted, honest, make_job, make_stage, messy, post_of, reply
 from scripted import write_posts as posts
 
-from mulcot.errors import DataError, Interrupted, RunError, TeacherError
+from mulcot.errors import Interrupted, NothingUsable, RunError, TeacherError
 from mulcot.progress import Reporter
 from mulcot.records import Example, Prediction, Rationale, read_lines
 from mulcot.tasks.multiple_choice import MultipleChoice
@@ -95,7 +95,8 @@ def test_what_it_answers_without_the_label_is_kept_right_or_wrong(tmp_path: Path
 
 def test_retries_keep_the_whole_prompt_as_their_beginning(tmp_path: Path) -> None:
     job = make_job(tmp_path / "run", posts(tmp_path / "data", 1))
-    stage = make_stage(lambda request: reply(chain("positive", Image_analysis=None, Final_conclusion=None)))
+    broken = reply(chain("positive", Image_analysis=None, Final_conclusion=None))
+    stage = make_stage(lambda request: broken, min_accepted=0)
     stage.run(job)
     first, second, *_ = asked(stage)
     assert second.user.startswith(first.user)
@@ -218,7 +219,7 @@ def test_a_money_budget_needs_prices() -> None:
 def test_a_teacher_below_the_threshold_is_stopped_after_the_pilot(tmp_path: Path) -> None:
     job = make_job(tmp_path / "run", posts(tmp_path / "data", 90))
     stage = make_stage(always("neutral"), pilot={"size": 12, "min_stage1_accuracy": 0.8})
-    with pytest.raises(TeacherError, match="labels") as caught:
+    with pytest.raises(NothingUsable, match="labels") as caught:
         stage.run(job)
     assert len(asked(stage)) == 12
     assert {request.purpose for request in asked(stage)} == {"teach"}
@@ -233,6 +234,59 @@ def test_a_teacher_below_the_threshold_is_stopped_after_the_pilot(tmp_path: Path
     direct = make_job(tmp_path / "direct", posts(tmp_path / "data", 90))
     make_stage(always("neutral")).run(direct)
     assert files(tmp_path / "run") == files(tmp_path / "direct")
+
+
+def contradicting(request: Request) -> Any:
+    """The right label, and a chain that no filter lets pass."""
+    label = hinted(request) or post_of(request).split()[0]
+    return reply(chain(label, **dict.fromkeys(("Text_analysis", "Image_analysis"), "the same few words again " * 9)))
+
+
+def test_a_pilot_whose_chains_nobody_could_use_is_stopped_though_its_labels_are_right(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "run", posts(tmp_path / "data", 90))
+    stage = make_stage(contradicting, pilot={"size": 12})
+    with pytest.raises(NothingUsable, match=r"usable chains for 0 of 12 examples of the pilot \(0%\)") as caught:
+        stage.run(job)
+    assert "repetition 12" in caught.value.message
+    assert "teacher.filters.repetition" in caught.value.hint
+    assert len(asked(stage)) == 12 * 6, "of each example of the pilot, both stages to their end; nothing of the others"
+    pilot = json.loads((job.folder / "pilot.json").read_text("utf-8"))
+    assert (pilot["passed"], pilot["stage1_accuracy"]) == (False, 1.0)
+    assert pilot["chains"] == {"examples": 12, "accepted": 0, "reasons": {"repetition": 12}}
+    allowed = make_stage(contradicting, pilot={"size": 12}, filters={"repetition": None})
+    allowed.run(job)
+    assert len(rationales(tmp_path / "run")) == 90
+    assert len(asked(allowed)) == 90 - 12, "what was paid for is judged anew, and not asked again"
+
+
+def test_too_few_usable_chains_fail_the_stage_and_say_why(tmp_path: Path) -> None:
+    def answer(request: Request) -> Any:
+        return honest(request) if request.example_id in ("p1", "p2", "p3") else contradicting(request)
+
+    job = make_job(tmp_path / "run", posts(tmp_path / "data", 20))
+    with pytest.raises(NothingUsable, match=r"chains for 3 of 20 training examples \(15%\); the others: repetition 17"):
+        make_stage(answer).run(job)
+    assert len(failures(tmp_path / "run")) == 17, "to be read"
+    lowered = make_stage(answer, min_accepted=0.15)
+    assert lowered.run(job)["failed"] == 17
+    assert not asked(lowered)
+    assert not job.warnings
+
+
+def test_where_any_yield_is_allowed_none_at_all_is_a_warning(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "run", posts(tmp_path / "data", 6))
+    make_stage(contradicting, min_accepted=0, pilot={"size": 3}).run(job)
+    assert "usable chains for 0 of 6 training examples" in job.warnings[0]
+
+
+def test_other_splits_and_examples_without_a_label_do_not_count_for_the_yield(tmp_path: Path) -> None:
+    job = make_job(tmp_path / "run", posts(tmp_path / "data", 3))
+    path = job.before["dataset"] / "examples.jsonl"
+    bare = [Example(id=f"bare{n}", split="train", text="nothing known") for n in range(30)]
+    tests = [Example(id=f"test{n}", split="test", text="what a day", label="neutral") for n in range(30)]
+    path.write_text(path.read_text("utf-8") + "".join(example.to_line() for example in [*bare, *tests]), "utf-8")
+    counts = make_stage(honest, splits=["train", "test"], min_accepted=1, retry={"stage2_attempts": 0}).run(job)
+    assert (counts["stage1"], counts["failed"]) == (3, 60)
 
 
 def test_a_wrong_key_fails_once_and_clearly(tmp_path: Path) -> None:
@@ -384,7 +438,7 @@ def test_what_people_have_explained_need_not_be_asked_again(tmp_path: Path) -> N
     assert stage.run(job)["examples"] == len(ROWS) // 2
     assert {record.example_id for record in rationales(tmp_path / "run")} == {row["id"] for row in ROWS[::2]}
     path.write_text(json.dumps({**lines[1]}) + "\n", "utf-8")
-    with pytest.raises(DataError, match="no example without a rationale in train"):
+    with pytest.raises(NothingUsable, match="no labelled example without a rationale in train"):
         make_stage(honest, only_unexplained=True).run(
             make_job(tmp_path / "other", Files(path=path, columns={"rationale": "rationale"}))
         )
@@ -433,7 +487,7 @@ def test_examples_without_a_label_are_not_asked_and_not_lost(tmp_path: Path) -> 
 
 
 def test_a_split_without_examples_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no example in dev"):
+    with pytest.raises(NothingUsable, match="no labelled example in dev"):
         make_stage(honest, splits=["dev"]).run(make_job(tmp_path / "run", posts(tmp_path / "data", 3)))
 
 

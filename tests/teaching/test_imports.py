@@ -11,7 +11,7 @@ from scripted import chain, make_job
 from mulcot.datasets.base import Dataset
 from mulcot.datasets.files import Files
 from mulcot.datasets.twitter import Twitter
-from mulcot.errors import DataError
+from mulcot.errors import DataError, NothingUsable
 from mulcot.records import Rationale, Rejected, read_lines
 from mulcot.stages.teacher import TeacherStage
 from mulcot.tasks.aspect_sentiment import AspectSentiment
@@ -85,7 +85,7 @@ def test_an_id_counts_in_auto_only_where_the_text_agrees(tmp_path: Path) -> None
     assert (set(kept), failed["a"].reason) == ({"b"}, "no_chain")
     kept, _, _, _ = run_import(tmp_path / "id", chains, match="id")
     assert set(kept) == {"a", "b"}
-    with pytest.raises(DataError, match=r"none of 2 rows belongs to an example of train") as caught:
+    with pytest.raises(NothingUsable, match=r"none of 2 rows belongs to an example of train") as caught:
         run_import(tmp_path / "content", chains, match="content")
     assert "unmatched.jsonl" in caught.value.hint
     assert len((tmp_path / "content/run/2-teacher/unmatched.jsonl").read_text("utf-8").splitlines()) == 2
@@ -146,3 +146,11 @@ def test_every_published_chain_finds_its_post(tmp_path: Path, real_data: Path) -
     assert len(judged) <= 8
     assert len(kept) + len(failed) == 1037
     assert len(kept) >= 142
+
+
+def test_a_file_with_chains_for_few_examples_is_not_enough(tmp_path: Path) -> None:
+    chains = [{"id": "a", "cot": chain("positive")}]
+    assert run_import(tmp_path / "half", chains)[0]
+    with pytest.raises(NothingUsable, match=r"1 of 3 training examples \(33%\); the others: no_chain 2") as caught:
+        run_import(tmp_path / "more", chains, min_accepted=0.5)
+    assert "backend.columns" in caught.value.hint

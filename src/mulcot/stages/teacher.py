@@ -23,7 +23,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, SerializeAsAny, model_validator
 
 from mulcot.datasets.base import Dataset
-from mulcot.errors import DataError
+from mulcot.errors import NothingUsable
 from mulcot.plugin import Plugin
 from mulcot.records import Json, Rationale
 from mulcot.rundir import atomic, write_json
@@ -51,6 +51,7 @@ from mulcot.teaching.results import Writer
 from mulcot.teaching.summary import summary_lines
 from mulcot.teaching.tally import Tally
 from mulcot.teaching.verdict import TOLD, UNTOLD, Judge, Preset
+from mulcot.teaching.yields import Yield
 
 LEDGER = "ledger.sqlite"
 
@@ -76,6 +77,9 @@ class TeacherStage(Stage):
     """How often, and how, an example is asked about again."""
     filters: Filters | None = None
     """What a chain must satisfy besides; left out, all but `near_duplicates` for `checked` and none for `published`."""
+    min_accepted: float = volatile(0.2, ge=0, le=1)
+    """The share of labelled training examples that must have an accepted chain, in the pilot and in the end; with less
+    the stage fails, for imported chains too. 0 goes on with any."""
     pilot: Pilot | None = volatile(Pilot())
     """A random sample that goes first; null asks about everything at once."""
     budget: Budget = volatile(Budget())
@@ -106,9 +110,11 @@ class TeacherStage(Stage):
     def run(self, job: Job) -> Json:
         """Asks what is not yet known, then writes the files."""
         examples = self._examples(job)
-        if next(examples(), None) is None:
+        if not any(example.label is not None for example in examples()):
             without = " without a rationale" if self.only_unexplained else ""
-            raise DataError(f"there is no example{without} in {', '.join(self.splits)}", hint="See teacher.splits.")
+            raise NothingUsable(
+                f"there is no labelled example{without} in {', '.join(self.splits)}", hint="See teacher.splits."
+            )
         if isinstance(self.backend, Imported):
             return self._import(self.backend, job, examples)
         with ExitStack() as stack:
@@ -118,7 +124,7 @@ class TeacherStage(Stage):
             cases = self._cases(job.task, pictures)
             known = Client(self.backend, ledger).known
             purse = Purse(self.budget, self.prices, Spent.before(ledger.totals()))
-            campaign = Campaign(cases, examples, purse, job.reporter)
+            campaign = Campaign(cases, examples, purse, job.reporter, min_accepted=self.min_accepted)
             campaign.survey(known)
             if campaign.open:
                 asyncio.run(campaign.run(self.backend, ledger, cache, self.pilot, job.seed, _Gate(job)))
@@ -171,7 +177,7 @@ class TeacherStage(Stage):
                 hint = "A row needs the example's id, or its text, aspect and picture: see `backend.columns`, "
                 hint += f"`backend.match`, `teacher.splits`, and {job.folder / 'unmatched.jsonl'}."
                 problem = f"none of {rows['chains']:,} rows belongs to an example of {', '.join(self.splits)}"
-                raise DataError(f"{backend.path}: {problem}", hint=hint)
+                raise NothingUsable(f"{backend.path}: {problem}", hint=hint)
         return self._summarise(job, tally, {}) | rows
 
     def _write(self, job: Job, outcomes: Iterable[Outcome], writer: Writer) -> Tally:
@@ -223,8 +229,17 @@ class TeacherStage(Stage):
         write_json(job.folder / "summary.json", summary)
         for line in summary_lines(summary):
             job.reporter.say(line)
+        self._judge_yield(job, tally.learned_from())
         counts = {"examples": tally.examples, **summary["accepted"], "failed": summary["failed"]}
         return counts | ({"replies": spent["requests"], "money": spent["shown"]} if spent else {})
+
+    def _judge_yield(self, job: Job, found: Yield) -> None:
+        """The files are written by now, to be read; without a `stage.json` they do not count as finished."""
+        which = "training examples" if "train" in self.splits else "examples"
+        if not found.enough(self.min_accepted):
+            raise found.error(which, self.min_accepted)
+        if not found.accepted:
+            job.warn(f"{found.sentence(which)}. Models learn labels alone.")
 
 
 class _Gate:
@@ -237,6 +252,7 @@ class _Gate:
         write_json(self.job.folder / "pilot.json", result.to_json())
         if not result.passed:
             raise result.error()
-        if result.confusion.accuracy is not None:
+        if result.chains is not None and result.confusion.accuracy is not None:
             found = f"{result.confusion.right} of {result.confusion.total} labels found"
-            self.job.reporter.say(f"teacher: pilot passed, {found} ({result.confusion.accuracy:.0%})")
+            found += f" ({result.confusion.accuracy:.0%}), {result.chains.sentence('examples')}"
+            self.job.reporter.say(f"teacher: pilot passed, {found}")

@@ -58,6 +58,8 @@ class Campaign:
     reporter: Reporter
     unanswered: dict[str, str] = field(default_factory=dict)
     """Examples for which there was no reply, and why."""
+    min_accepted: float = 0.0
+    """The share of the pilot that must have a usable chain."""
     board: Board = field(default_factory=Board)
     settled: bytearray = field(default_factory=bytearray)
     _again: set[str] = field(default_factory=set)
@@ -81,11 +83,14 @@ class Campaign:
     async def run(
         self, teacher: Teacher, ledger: Ledger, cache: Ledger | None, pilot: Pilot | None, seed: int, gate: Gate
     ) -> None:
-        """Asks about everything that is open. `gate` gets the pilot's result and raises to stop here."""
+        """Asks about everything that is open. `gate` gets the pilot's results and raises to stop here."""
         stop = Stop()
         async with self._asking(teacher, ledger, cache, stop) as client:
             if pilot is not None:
-                gate(await self._pilot(client, pilot, seed, stop))
+                drawn = draw((example.id for example in self.examples()), pilot.size, seed)
+                result = PilotResult.of(pilot, await self._sample(client, stop, drawn, UNTOLD), self.min_accepted)
+                gate(result)
+                gate(result.followed(await self._sample(client, stop, drawn, TOLD)))
             total, done = len(self.settled), sum(self.settled)
             with self.reporter.bar("teacher", total=total, unit="examples", done=done) as bar:
                 await self._round(client, bar, stop, self._jobs(lambda _: True))
@@ -112,13 +117,14 @@ class Campaign:
             hint = f"{self._cause.hint} {safe}; the same command continues.".lstrip()
             raise TeacherError(self._cause.message, hint=hint) from self._cause
 
-    async def _pilot(self, client: Client, pilot: Pilot, seed: int, stop: Stop) -> PilotResult:
-        chosen = draw((example.id for example in self.examples()), pilot.size, seed)
+    async def _sample(self, client: Client, stop: Stop, chosen: frozenset[str], last_stage: int) -> list[Outcome]:
+        """The outcomes of these examples, none of them asked beyond a stage."""
         outcomes: dict[int, Outcome] = {}
-        with self.reporter.bar("teacher: pilot", total=len(chosen), unit="examples") as bar:
+        label = "teacher: pilot" if last_stage == UNTOLD else "teacher: pilot, to the end"
+        with self.reporter.bar(label, total=len(chosen), unit="examples") as bar:
 
             async def work(job: Job) -> None:
-                outcome = await self._pursue(client, stop, job[1], last_stage=UNTOLD)
+                outcome = await self._pursue(client, stop, job[1], last_stage=last_stage)
                 outcomes[job[0]] = outcome or Outcome(job[1])
                 self._show(bar, client)
                 bar.advance()
@@ -126,7 +132,7 @@ class Campaign:
             jobs = ((number, example) for number, example in enumerate(self.examples()) if example.id in chosen)
             await run_all(jobs, work, width=client.teacher.width(), stop=stop)
         self._again.clear()
-        return PilotResult.of(pilot, [outcomes[number] for number in sorted(outcomes)])
+        return [outcomes[number] for number in sorted(outcomes)]
 
     def _jobs(self, wanted: Callable[[Example], bool]) -> Iterator[Job]:
         for number, example in enumerate(self.examples()):

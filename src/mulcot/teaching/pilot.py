@@ -1,6 +1,7 @@
 """The pilot gate: a random sample is asked first, and below a threshold nothing more is spent.
 
-A teacher that sees no picture, a wrong prompt or a wrong label file all show here, for the price of fifty replies.
+A teacher that sees no picture, a wrong prompt or a wrong label file all show in its labels, for the price of fifty
+replies. Only then is the sample asked to the end: labels can be right in chains that none of the rules lets pass.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from dataclasses import dataclass, field
 
 from pydantic import Field
 
-from mulcot.errors import TeacherError, printable
+from mulcot.errors import NothingUsable, printable
 from mulcot.records import Json
 from mulcot.settings import Settings
 from mulcot.teaching.cases import Outcome
 from mulcot.teaching.confusion import Confusion
 from mulcot.teaching.own_answer import own_answer
 from mulcot.teaching.verdict import Verdict
+from mulcot.teaching.yields import Yield
 
 SHOWN = 10
 EXCERPT = 400
@@ -39,11 +41,15 @@ class PilotResult:
     confusion: Confusion = field(default_factory=Confusion)
     failures: list[Outcome] = field(default_factory=list)
     unanswered: int = 0
+    min_accepted: float = 0.0
+    """The share of examples that must have a usable chain."""
+    chains: Yield | None = None
+    """What came of it in the end; None before the sample was asked to the end."""
 
     @classmethod
-    def of(cls, settings: Pilot, outcomes: Iterable[Outcome]) -> PilotResult:
+    def of(cls, settings: Pilot, outcomes: Iterable[Outcome], min_accepted: float = 0.0) -> PilotResult:
         """Counts the teacher's own answer to every example; what got no reply says nothing about the teacher."""
-        result = cls(settings)
+        result = cls(settings, min_accepted=min_accepted)
         for outcome in outcomes:
             own = own_answer(outcome.trials)
             if own is None or outcome.example.label is None:
@@ -54,11 +60,24 @@ class PilotResult:
                 result.failures.append(outcome)
         return result
 
+    def followed(self, outcomes: Iterable[Outcome]) -> PilotResult:
+        """With what came of the same examples in the end; again without those that got no reply."""
+        self.chains = Yield()
+        for outcome in outcomes:
+            if outcome.accepted is not None or outcome.reason is not None:
+                self.chains.add(None if outcome.accepted is not None else str(outcome.reason))
+        return self
+
     @property
-    def passed(self) -> bool:
-        """Whether the rest may be asked. Without a single reply there is nothing to judge."""
+    def finds_labels(self) -> bool:
+        """Whether enough labels were found in stage 1. Without a single reply there is nothing to judge."""
         accuracy = self.confusion.accuracy
         return accuracy is None or accuracy >= self.settings.min_stage1_accuracy
+
+    @property
+    def passed(self) -> bool:
+        """Whether the rest may be asked, as far as is known."""
+        return self.finds_labels and (self.chains is None or self.chains.enough(self.min_accepted))
 
     def to_json(self) -> Json:
         """Everything that `pilot.json` shows."""
@@ -68,12 +87,16 @@ class PilotResult:
             "unanswered": self.unanswered,
             "stage1_accuracy": self.confusion.accuracy,
             "min_stage1_accuracy": self.settings.min_stage1_accuracy,
+            "min_accepted": self.min_accepted,
+            "chains": None if self.chains is None else self.chains.to_json(),
             "confusion": self.confusion.to_json(),
             "failures": [_failure(outcome) for outcome in self.failures[:SHOWN]],
         }
 
-    def error(self) -> TeacherError:
-        """Why the run stops here, with the confusion matrix and ten failures."""
+    def error(self) -> NothingUsable:
+        """Why the run stops here: too few chains, or too few labels, with the confusion matrix and ten failures."""
+        if self.finds_labels and self.chains is not None:
+            return self.chains.error("examples of the pilot", self.min_accepted)
         accuracy, wanted = self.confusion.accuracy or 0.0, self.settings.min_stage1_accuracy
         lines = [
             f"the pilot found {self.confusion.right} of {self.confusion.total} labels ({accuracy:.0%}); "
@@ -88,7 +111,7 @@ class PilotResult:
             "Check the model, the prompt, the labels and the pictures; pilot.json holds this too. "
             "Lower teacher.pilot.min_stage1_accuracy only if this is what you expect."
         )
-        return TeacherError("\n".join(lines), hint=hint)
+        return NothingUsable("\n".join(lines), hint=hint)
 
 
 def _failure(outcome: Outcome) -> Json:

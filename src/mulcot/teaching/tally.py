@@ -14,6 +14,7 @@ from mulcot.teaching.filters import words
 from mulcot.teaching.own_answer import is_unknown, own_answer
 from mulcot.teaching.results import Failure
 from mulcot.teaching.verdict import STRUCTURE, TOLD, UNKNOWN, UNTOLD, Verdict
+from mulcot.teaching.yields import Yield
 
 STAGES = {UNTOLD: "stage1", TOLD: "stage2", UNKNOWN: "imported"}
 NEARLY_ALL = 0.99
@@ -32,6 +33,8 @@ class Tally:
         self.confusion = Confusion()
         self.unknown = 0
         """Examples whose answer without the label nobody kept: then the others say nothing about the teacher."""
+        self.yields: dict[str, Yield] = {}
+        """By split."""
         self.attempts = {stage: Attempts() for stage in STAGES}
         self.histograms = {
             "replies_per_example": Histogram(1),
@@ -52,7 +55,13 @@ class Tally:
         else:
             self.reasons[record.reason] += 1
             per_label["failed"] += 1
+        of_split = self.yields.setdefault(outcome.example.split, Yield())
+        of_split.add(None if isinstance(record, Rationale) else record.reason)
         self._add_trials(outcome)
+
+    def learned_from(self) -> Yield:
+        """The yield of train; of everything where train was not asked about."""
+        return self.yields.get("train") or Yield.of(self.yields.values())
 
     def _add_trials(self, outcome: Outcome) -> None:
         own = own_answer(outcome.trials)
