@@ -160,7 +160,9 @@ def test_a_run_folder_that_cannot_be_written_is_a_clear_error(recipe: Path, tmp_
 
 def test_a_stage_is_outdated_once_an_earlier_one_holds_something_else(recipe: Path, tmp_path: Path) -> None:
     with recipe.open("a") as file:
-        file.write("teacher: {backend: {name: imported, path: " + str(tmp_path / "chains.jsonl") + "}}\n")
+        file.write(
+            "teacher: {backend: {name: imported, path: " + str(tmp_path / "chains.jsonl") + "}, min_accepted: 0}\n"
+        )
     (tmp_path / "chains.jsonl").write_text('{"text": "rain again", "cot": "x"}\n', "utf-8")
     run(load_recipe(recipe), QUIET, last="teacher")
     folder = tmp_path / "run"
@@ -175,7 +177,9 @@ def test_a_stage_is_outdated_once_an_earlier_one_holds_something_else(recipe: Pa
 
 def test_a_stage_kept_under_another_recipe_is_said_to_be(recipe: Path, tmp_path: Path) -> None:
     with recipe.open("a") as file:
-        file.write("teacher: {backend: {name: imported, path: " + str(tmp_path / "chains.jsonl") + "}}\n")
+        file.write(
+            "teacher: {backend: {name: imported, path: " + str(tmp_path / "chains.jsonl") + "}, min_accepted: 0}\n"
+        )
     (tmp_path / "chains.jsonl").write_text('{"text": "rain again", "cot": "x"}\n', "utf-8")
     go(recipe)
     for overrides, said in (([], False), (["dataset.limit=1"], True)):

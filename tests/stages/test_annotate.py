@@ -120,6 +120,18 @@ def test_right_chains_join_and_wrong_ones_are_kept_with_their_reason(again: Call
     assert counts["lessons"] == 16
 
 
+def test_where_none_of_its_own_is_right_it_goes_on_with_the_teachers_chains_and_says_so(
+    again: Callable[..., Loaded],
+) -> None:
+    stage, job = job_of(again("run"), "annotate")
+    counts = stage.run(job)  # an untrained model of a few tokens writes no whole chain
+    assert (counts["accepted"], counts["lessons"]) == (0, 10)
+    assert job.warnings == [
+        "none of the assistant's 10 chains is right and whole (incomplete 10): the student learns from the teacher's 8 "
+        "alone"
+    ]
+
+
 def test_a_student_of_the_teachers_chains_alone_finds_its_soft_labels(again: Callable[..., Loaded]) -> None:
     """The last two posts have no chain of the teacher; here the assistant has written one for each."""
     loaded = again("run", "annotate.shard=64", "student.chains=teacher", "student.training.epochs=1")

@@ -8,7 +8,7 @@ import pytest
 from small import chain, go, write_recipe
 
 from mulcot.backbones.base import load_folder
-from mulcot.errors import DataError, TrainingError
+from mulcot.errors import DataError, NothingUsable, TrainingError
 from mulcot.recipe import load_recipe
 from mulcot.tasks.saved import load_task
 
@@ -49,9 +49,10 @@ def test_losses_and_accuracies_are_written_and_the_model_says_how_it_is_asked(tm
 
 def test_posts_without_a_picture_are_learned_from(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, posts=FEW)
-    rows = [{"text": f"post {n}", "label": "positive", "split": "train" if n < 6 else "dev"} for n in range(8)]
+    labels = ("positive", "negative")
+    rows = [{"text": f"post {n}", "label": labels[n % 2], "split": "train" if n < 6 else "dev"} for n in range(8)]
     (tmp_path / "posts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    chains = [{"text": row["text"], "cot": chain("positive")} for row in rows]
+    chains = [{"text": row["text"], "cot": chain(row["label"])} for row in rows]
     (tmp_path / "chains.json").write_text(json.dumps(chains), "utf-8")
     text = recipe.read_text("utf-8")
     start, end = text.index("dataset:"), text.index("output:")
@@ -67,9 +68,14 @@ def test_without_anything_to_choose_by_or_to_learn_from_it_says_so(tmp_path: Pat
         row["cot"] = chain("negative" if row["cot"]["Prediction"] == "positive" else "positive")
     (tmp_path / "chains.json").write_text(json.dumps(rows), "utf-8")
     with pytest.raises(DataError, match="nothing tells which state is best"):
-        go(recipe, "assistant.watch.train=0", last="assistant")
-    with pytest.raises(DataError, match="nothing to learn from"):
-        go(recipe, "assistant.without_chain=skip", last="assistant")
+        go(recipe, "assistant.watch.train=0", "teacher.min_accepted=0", last="assistant")
+    with pytest.raises(NothingUsable, match="no chain to learn from"):
+        go(recipe, "assistant.without_chain=skip", "teacher.min_accepted=0", last="assistant")
+    with pytest.raises(NothingUsable, match="wrong_label"):
+        go(recipe, last="assistant")
+    done = go(recipe, "teacher.min_accepted=0", last="assistant")
+    assert "Models learn labels alone" in done[1].record.warnings[0]
+    assert "training examples decided which state" in done[2].record.warnings[0]
 
 
 def test_a_tracker_that_is_not_installed_is_refused_by_check_and_by_run(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from science import write_science
 from small import go
 
 from mulcot.datasets.synthetic import Synthetic
-from mulcot.errors import TeacherError
+from mulcot.errors import NothingUsable, TeacherError
 from mulcot.formats.wording import Wording
 from mulcot.progress import Reporter
 from mulcot.records import Example, Json, read_lines
@@ -152,7 +152,8 @@ def test_a_picture_without_caption_keeps_the_reason(job: Job) -> None:
     ],
 )
 def test_a_reply_that_describes_nothing_is_no_caption(job: Job, reply: Reply, problem: str) -> None:
-    describe_pictures(job, Scripted(reply=reply), distinct(examples_in(job)))
+    with pytest.raises(NothingUsable, match=problem):
+        describe_pictures(job, Scripted(reply=reply), distinct(examples_in(job)))
     assert {(caption.text, caption.problem) for caption in captions_in(job)} == {("", problem)}
     assert all(example.caption is None for example in all_examples(_after(job)))
 

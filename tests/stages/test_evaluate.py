@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.backbones.runtime.network import Network
 from mulcot.datasets.synthetic import Synthetic
-from mulcot.errors import DataError, MulcotError, TrainingError
+from mulcot.errors import MulcotError, NothingUsable, TrainingError
 from mulcot.evaluating import faithfulness
 from mulcot.evaluating.asking import EvaluationSet
 from mulcot.evaluating.scores import Scores
@@ -270,12 +270,12 @@ def test_other_datasets_are_sets_of_their_own(job: Job) -> None:
     assert scores(job).sets["far"].examples == 3
     with pytest.raises(ValueError, match="cannot name a set"):
         EvaluateStage(others={"../x": other})
-    with pytest.raises(DataError, match=r"others\.far has no labelled test example"):
+    with pytest.raises(NothingUsable, match=r"others\.far has no labelled test example"):
         EvaluateStage(**QUICK, others={"far": Synthetic(train=3, dev=0, test=0)}).run(job)
 
 
 def test_nothing_to_evaluate_on_is_an_error(job: Job) -> None:
-    with pytest.raises(DataError, match="nowhere"):
+    with pytest.raises(NothingUsable, match="nowhere"):
         EvaluateStage(splits=("nowhere",)).run(job)
 
 

@@ -19,7 +19,7 @@ from small import go, write_chains
 
 from mulcot.check import check
 from mulcot.datasets.base import datasets
-from mulcot.errors import DataError, MulcotError, RecipeError, TrainingError
+from mulcot.errors import MulcotError, NothingUsable, RecipeError, TrainingError
 from mulcot.export.model import export_model
 from mulcot.extractors.runtime.loaded import LoadedExtractor
 from mulcot.formats.reasons import load_explained, load_taught
@@ -290,15 +290,18 @@ def test_equal_ids_in_another_dataset_are_other_questions(science: Path, tmp_pat
 
 def test_captions_that_nobody_wrote_are_missed_before_and_during_the_run(tmp_path: Path) -> None:
     row = {"question": "Which?", "choices": ["x", "y"], "answer": "B", "solution": "Because of y."}
-    rows = [{**row, "id": str(n), "split": split} for n, split in enumerate(("train", "train", "dev", "test"))]
+    rows = [
+        {**row, "id": str(n), "answer": "AB"[n % 2], "split": split}
+        for n, split in enumerate(("train", "train", "dev", "test"))
+    ]
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
     dataset = {"name": "files", "path": str(tmp_path / "q.jsonl"), "columns": COLUMNS}
     recipe = write_science(tmp_path, dataset=dataset, task={"name": "multiple_choice"}, features=None)
     (problem,) = check(load_recipe(recipe, ["answer.captions=true"]), Reporter.silent()).problems
     assert problem.startswith("answer: captions: true, but no example has a caption")
-    with pytest.raises(DataError, match="no example has a caption"):
+    with pytest.raises(NothingUsable, match="no example has a caption"):
         go(recipe, "rationale.captions=true", last="rationale")
-    with pytest.raises(DataError, match="no example has a caption"):
+    with pytest.raises(NothingUsable, match="no example has a caption"):
         go(recipe, "answer.captions=true", last="answer")
 
 

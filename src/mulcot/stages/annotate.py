@@ -63,6 +63,12 @@ class AnnotateStage(Stage):
         with memory_advice("annotate", f"Lower annotate.batch_size (now {self.batch_size})."):
             reasons = self._sample(job, desk, train)
             own = list(read_lines(job.folder / "rationales.jsonl", Rationale))
+            if reasons and not own:
+                why = ", ".join(f"{name.removeprefix('rejected_')} {number:,}" for name, number in reasons.items())
+                job.warn(
+                    f"none of the assistant's {self.samples * len(train):,} chains is right and whole ({why}): the "
+                    f"student learns from the teacher's {len(teachers):,} alone"
+                )
             lessons = make_lessons(train, [teachers, own], job.task, label_only=True)
             # A student that learns from the teacher's chains alone has label-only lessons of its own.
             known = {lesson.key for lesson in lessons}

@@ -24,7 +24,7 @@ from mulcot.inference.settings import Decoding
 from mulcot.records import Example, Json
 from mulcot.stages.base import Job, Stage
 from mulcot.stages.captions import need_captions
-from mulcot.stages.learning import MODEL, STATES, examples_of, part_of, training_examples
+from mulcot.stages.learning import MODEL, STATES, examples_of, part_of, training_examples, warn_of_one_answer
 from mulcot.stages.questions import (
     PUBLISHED,
     Looking,
@@ -118,6 +118,7 @@ class AnswerStage(Stage):
             need_captions(train)
         if self.format in WITH_RATIONALE:
             train = [example for example in train if example.id in reasons]
+        watched = self._watched(job, train)
         clerk = load_clerk(self.backbone, job, features, self.watch.batch_size)
         questions = [
             self._wording.question(job.task, one, reasons.get(one.id, NOTHING).text, taught=True) for one in train
@@ -130,11 +131,12 @@ class AnswerStage(Stage):
             folder=job.folder.path,
             label=self.name,
             training=self.training,
-            judge=self._judge(job, clerk, train, reasons),
+            judge=self._judge(job, clerk, watched, reasons),
         )
         if machine.rank == 0:
             keep(job, result.best_folder, job.folder / MODEL, self._told(job))
         machine.release()
+        warn_of_one_answer(job, "the model that answers", result.best.value, *watched)
         sources = Counter(reasons.get(example.id, NOTHING).source for example in train)
         told = {f"by_{name}": number for name, number in sorted(sources.items())} if reasons else {}
         accuracy = round(result.best.value, 4)
@@ -175,23 +177,30 @@ class AnswerStage(Stage):
         mixed = {key: lectures.get(key) if reason.source == "human" else None for key, reason in taught.items()}
         return {key: mixed[key] or reason for key, reason in taught.items()}
 
-    def _judge(self, job: Job, clerk: Clerk, train: Sequence[Example], reasons: Mapping[str, Reason]) -> AnswerJudge:
+    def _watched(self, job: Job, train: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+        """The examples of dev and of the training data that are looked at meanwhile."""
+        dev = part_of(captioned(job, examples_of(job, "dev")), self.watch.dev, job.seed)
+        watched = part_of(train, self.watch.train, job.seed)
+        if not dev and not watched:
+            hint = "Give the dataset a dev split, or set watch.train above 0."
+            raise DataError("answer: nothing tells which state is best", hint=hint)
+        return dev, watched
+
+    def _judge(
+        self, job: Job, clerk: Clerk, watched: tuple[list[Example], list[Example]], reasons: Mapping[str, Reason]
+    ) -> AnswerJudge:
         """On dev with the rationales that the first model wrote."""
         from mulcot.training.fusion_judging import AnswerJudge
 
         written = {}
         if self.format == "QCMG-A":
             written = {k: row.text for k, row in load_explained(job.before["rationale"] / EXPLAINED, "model").items()}
-        dev = part_of(captioned(job, examples_of(job, "dev")), self.watch.dev, job.seed)
-        watched = part_of(train, self.watch.train, job.seed)
-        if not dev and not watched:
-            hint = "Give the dataset a dev split, or set watch.train above 0."
-            raise DataError("answer: nothing tells which state is best", hint=hint)
+        dev, watching = watched
         return AnswerJudge(
             clerk,
             self._wording,
             dev=[self._examined(job.task, one, written.get(one.id, "")) for one in dev],
-            train=[self._examined(job.task, one, reasons.get(one.id, NOTHING).text) for one in watched],
+            train=[self._examined(job.task, one, reasons.get(one.id, NOTHING).text) for one in watching],
             decoding=self.decoding,
         )
 

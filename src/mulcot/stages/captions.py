@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mulcot.errors import DataError, Interrupted, MediaError, TeacherError
+from mulcot.errors import Interrupted, MediaError, NothingUsable, TeacherError
 from mulcot.progress import Bar
 from mulcot.records import Example, ImageRef, Json, Record, read_lines
 from mulcot.rundir import atomic
@@ -86,12 +87,27 @@ def describe_pictures(
     with atomic(job.folder / CAPTIONS) as file:
         for caption in found:
             file.write(caption.to_line().encode("utf-8", "backslashreplace"))
+    _judge_captions(job, found)
     return {
         "captions": sum(bool(caption.text) for caption in found),
         "without_caption": sum(not caption.text for caption in found),
         "caption_tokens": totals.prompt_tokens + totals.completion_tokens,
         **({} if money is None else {"caption_cost": round(money, 6)}),
     }
+
+
+def _judge_captions(job: Job, found: Sequence[Caption]) -> None:
+    """None at all is no result; more pictures without than with one is a weak one."""
+    reasons = Counter(caption.problem for caption in found if not caption.text)
+    without = reasons.total()
+    text = f"{without:,} of {len(found):,} pictures have no caption: " + ", ".join(
+        f"{reason} {count:,}" for reason, count in reasons.most_common()
+    )
+    if found and without == len(found):
+        hint = "Check features.captioner. Replies are kept in captions.sqlite; the same command asks what failed again."
+        raise NothingUsable(text, hint=hint)
+    if 2 * without > len(found):
+        job.warn(text)
 
 
 def with_captions(folder: Path, examples: Sequence[Example]) -> list[Example]:
@@ -111,7 +127,7 @@ def with_captions(folder: Path, examples: Sequence[Example]) -> list[Example]:
 def need_captions(examples: Sequence[Example]) -> None:
     """Refuses to learn without captions where they were asked for."""
     if not any(example.caption for example in examples):
-        raise DataError(NO_CAPTIONS.rstrip("."), hint=WRITE_CAPTIONS)
+        raise NothingUsable(NO_CAPTIONS.rstrip("."), hint=WRITE_CAPTIONS)
 
 
 async def _ask(

@@ -85,6 +85,7 @@ class EvaluateStage(SetsStage):
             self._ask_models(job, boards)
         sets = {board.data.name: board.scores(STUDENT) for board in boards}
         found = Scores(task=job.task.name, sets=sets, notes=notes)
+        self.judge_answers(job, found.sets, STUDENT)
         write_json(job.folder / "scores.json", found.model_dump(mode="json"))
         return _counts(found.sets)
 

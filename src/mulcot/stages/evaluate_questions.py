@@ -97,6 +97,7 @@ class EvaluateQuestionsStage(SetsStage):
             self._fill(job, board, predictor, temperature)
             published = published_rows(data.dataset.name) if data.dataset else []
             sets[data.name] = self._scores(job, board).model_copy(update={"published": published})
+        self.judge_answers(job, sets, PAIR)
         found = Scores(task=job.task.name, sets=sets, published=published_rows(job.dataset.name))
         write_json(job.folder / "scores.json", found.model_dump(mode="json"))
         return _counts(sets)

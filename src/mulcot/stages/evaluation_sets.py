@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, SerializeAsAny, field_validator
 
 from mulcot.datasets.base import Dataset, datasets, read
-from mulcot.errors import DataError
+from mulcot.errors import DataError, NothingUsable
 from mulcot.media import Gallery, Store
 from mulcot.plugin import Plugin
 from mulcot.records import SPLITS, Example, Rejected
@@ -21,6 +21,7 @@ from mulcot.tasks.base import Task
 
 if TYPE_CHECKING:
     from mulcot.evaluating.asking import EvaluationSet
+    from mulcot.evaluating.scores import SetScores
 
 
 EXAMPLES, REJECTED = "examples.jsonl", "rejected.jsonl"
@@ -74,7 +75,8 @@ class SetsStage(Stage):
 
         names = [name for name in dict.fromkeys(self.splits) if examples_of(job, name)]
         if not names:
-            raise DataError(f"there is no labelled example in {', '.join(self.splits)}", hint="See evaluate.splits.")
+            problem = f"there is no labelled example in {', '.join(self.splits)}"
+            raise NothingUsable(problem, hint="See evaluate.splits.")
         for name in names:
             yield EvaluationSet(name, tuple(part_of(examples_of(job, name), self.limit, job.seed)), job.gallery())
         for name, dataset in self.others.items():
@@ -85,7 +87,7 @@ class SetsStage(Stage):
             examples = part_of(found, self.limit, job.seed)
             if not examples:
                 hint = f"{len(rejected):,} rows were rejected. See `mulcot data stats`." if rejected else SEE
-                raise DataError(f"evaluate.others.{name} has no labelled test example", hint=hint)
+                raise NothingUsable(f"evaluate.others.{name} has no labelled test example", hint=hint)
             where = job.folder / "sets" / name
             write_text(where / EXAMPLES, "".join(example.to_line() for example in examples))
             write_text(where / REJECTED, "".join(row.to_line() for row in rejected))
@@ -96,3 +98,16 @@ class SetsStage(Stage):
                 dataset,
                 dict(sorted(Counter(row.reason for row in rejected).items())),
             )
+
+    def judge_answers(self, job: Job, sets: Mapping[str, SetScores], final: str) -> None:
+        """Whoever answered nothing has no score; where it is the final model, there is no result."""
+        for name, one in sets.items():
+            for model, scores in one.models.items():
+                if scores.answered:
+                    continue
+                reasons = ", ".join(f"{reason} {count:,}" for reason, count in scores.rejected.items())
+                text = f"{model} answered none of {one.examples:,} examples of {name}: {reasons}"
+                if model == final:
+                    hint = f"Mend what the reasons name, then delete {job.folder / 'predictions'} to ask again."
+                    raise NothingUsable(text, hint=hint)
+                job.warn(text)

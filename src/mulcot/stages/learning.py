@@ -14,7 +14,8 @@ from pydantic import Field, SerializeAsAny
 
 from mulcot.backbones.base import Backbone, backbones, load_folder
 from mulcot.datasets.base import Dataset
-from mulcot.errors import DataError, TrainingError
+from mulcot.errors import DataError, NothingUsable, TrainingError
+from mulcot.metrics.floors import majority
 from mulcot.objectives.settings import JointObjective
 from mulcot.plugin import Plugin
 from mulcot.records import Example, Json, Rationale, read_lines
@@ -103,11 +104,14 @@ class LearningStage(Stage):
         desk = Desk(remembering(job, self.backbone.load(device())), job.task, job.gallery())
         course = self.course(job, desk)
         if not len(course.source):
-            raise DataError("there is nothing to learn from: no chain, and label-only examples are left out")
-        result = fit(self._plan(job, machine, desk, course))
+            hint = "Read why chains were refused: `mulcot teacher summary`; or set without_chain: label_only."
+            raise NothingUsable("there is no chain to learn from, and label-only examples are left out", hint=hint)
+        dev, train = self._watched(job)
+        result = fit(self._plan(job, machine, desk, course, (dev, train)))
         if machine.rank == 0:
             _keep_model(job, result)
         machine.release()
+        warn_of_one_answer(job, self.name, result.best.value, dev, train)
         return {
             "lessons": len(course.source),
             "steps": result.steps,
@@ -129,11 +133,8 @@ class LearningStage(Stage):
             sharded=self.training.sharding == "full",
         )
 
-    def _plan(self, job: Job, machine: Machine, desk: Desk, course: Course) -> Plan:
-        from mulcot.training.judging import Judge
-        from mulcot.training.learner import JointLearner
-        from mulcot.training.loop import Plan
-
+    def _watched(self, job: Job) -> tuple[list[Example], list[Example]]:
+        """The examples of dev and of the training data that are looked at meanwhile."""
         dev = part_of(examples_of(job, "dev"), self.watch.dev, job.seed)
         train = part_of(training_examples(job), self.watch.train, job.seed)
         if not dev and not train:
@@ -141,6 +142,15 @@ class LearningStage(Stage):
             raise DataError(
                 "no labelled dev example, and watch.train is 0: nothing tells which state is best", hint=hint
             )
+        return dev, train
+
+    def _plan(
+        self, job: Job, machine: Machine, desk: Desk, course: Course, watched: tuple[list[Example], list[Example]]
+    ) -> Plan:
+        from mulcot.training.judging import Judge
+        from mulcot.training.learner import JointLearner
+        from mulcot.training.loop import Plan
+
         return Plan(
             label=self.name,
             learner=JointLearner(desk.model, course.source, course.objective, course.teach),
@@ -149,7 +159,7 @@ class LearningStage(Stage):
             seed=job.seed,
             reporter=job.reporter,
             machine=machine,
-            evaluate=Judge(desk, dev, train, tie=self.watch.tie, batch_size=self.watch.batch_size),
+            evaluate=Judge(desk, *watched, tie=self.watch.tie, batch_size=self.watch.batch_size),
         )
 
 
@@ -163,8 +173,24 @@ def training_examples(job: Job) -> list[Example]:
     """The labelled training examples; there must be some."""
     examples = examples_of(job, "train")
     if not examples:
-        raise DataError("there is no labelled training example", hint="`mulcot data stats` shows the splits.")
+        raise NothingUsable("there is no labelled training example", hint="`mulcot data stats` shows the splits.")
     return examples
+
+
+def warn_of_one_answer(job: Job, who: str, accuracy: float, dev: Sequence[Example], train: Sequence[Example]) -> None:
+    """Warns where the best state is worth no more than one answer to everything, and where dev could not choose it."""
+    examples, where = (dev, "dev") if dev else (train, "training")
+    if not dev:
+        job.warn(f"there is no labelled dev example: training examples decided which state of {who} is best")
+    right = [example.label or "" for example in examples]
+    usual = majority(right)
+    floor = right.count(usual) / len(right)
+    if accuracy <= floor:
+        job.warn(
+            f"{who} is right on {accuracy:.1%} of {len(right):,} {where} examples at best, and always answering "
+            f"{usual!r} on {floor:.1%}: it has learned nothing that can be told. Look at its curves, then at "
+            f"training.epochs and training.learning_rate, or for more data"
+        )
 
 
 def chains_of(job: Job, stage: str) -> list[Rationale]:

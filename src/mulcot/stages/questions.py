@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from mulcot.errors import DataError, TrainingError
+from mulcot.errors import NothingUsable, TrainingError
 from mulcot.features import FeatureStore
 from mulcot.formats.wording import Wording
 from mulcot.fusion.settings import TINY, T5Fusion
@@ -93,7 +93,7 @@ def teach(
     from mulcot.training.loop import Plan, fit
 
     if not questions:
-        raise DataError(f"{label}: there is nothing to learn from", hint="`mulcot data stats` shows what there is.")
+        raise NothingUsable(f"{label}: there is nothing to learn from", hint="`mulcot data stats` shows what there is.")
     source = Questions(clerk.model, questions)
     folder.mkdir(parents=True, exist_ok=True)
     result = fit(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field, field_validator
 
 from mulcot.datasets.base import Dataset
-from mulcot.errors import DataError, TrainingError
+from mulcot.errors import DataError, NothingUsable, TrainingError
 from mulcot.features import FeatureStore
 from mulcot.formats.reasons import Authors, Explained, find_reasons, load_explained, save_taught
 from mulcot.formats.strings import RationaleFormat, Reason, read_rationale
@@ -115,7 +115,7 @@ class RationaleStage(Stage):
         train = [example for example in examples if example.split == "train" and example.id in reasons]
         if not train:
             hint = "Add a section `teacher`, or set rationale.authors."
-            raise DataError("no training example has a rationale", hint=hint)
+            raise NothingUsable("no training example has a rationale", hint=hint)
         if machine.rank == 0:
             save_taught(job.folder / TAUGHT, reasons)
         folder = job.folder.path
@@ -162,6 +162,13 @@ class RationaleStage(Stage):
         if machine.rank == 0:
             keep(job, result.best_folder, folder / MODEL, self._wording)
         machine.release()
+        floor = judge.floor()
+        if floor is not None and result.best.value <= floor:
+            job.warn(
+                f"{label}: ROUGE-L is {result.best.value:.1%} on {len(judge.questions):,} examples at best, and "
+                f"{floor:.1%} for the rationale of another question: it has not learned to explain. Look at its "
+                f"curves, then at training.epochs and training.learning_rate, or for more rationales"
+            )
         return result, cut
 
     @property
@@ -190,6 +197,9 @@ class RationaleStage(Stage):
             folder = job.folder / "folds" / str(number) / MODEL
             parts += self._write(job, features, folder, f"fold-{number}", [fold])
         write_text(job.folder / EXPLAINED, "".join(line for part in parts for line in part))
+        if not any(row.text.strip() for row in load_explained(job.folder / EXPLAINED, "model").values()):
+            hint = "Train it longer, or at another rate: rationale.training, and metrics.jsonl for its curves."
+            raise NothingUsable("the model that explains writes nothing: every rationale is empty", hint=hint)
 
     def _write(
         self,

@@ -13,6 +13,7 @@ from mulcot.formats.wording import Wording
 from mulcot.fusion.asking import Clerk
 from mulcot.fusion.questions import Question
 from mulcot.inference.settings import Decoding
+from mulcot.metrics.floors import other_references
 from mulcot.metrics.rouge import published_rouge_l, standard_rouge_l
 from mulcot.metrics.tokens import Words
 from mulcot.training.loop import Score
@@ -40,6 +41,14 @@ class RationaleJudge:
         found = machine.together(own)
         standard, published = fmean(pair[0] for pair in found), fmean(pair[1] for pair in found)
         return Score(standard, published, {"examples": len(found)}, measure="rouge_l")
+
+    def floor(self) -> float | None:
+        """What the rationale of another question would reach; None where there is no other."""
+        words = Words()
+        others = other_references([None] * len(self.references))
+        stems = [words.stems(text) for text in self.references]
+        found = [standard_rouge_l(stems[n], stems[own]) for own, n in enumerate(others) if n is not None]
+        return fmean(found) if found else None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,77 @@
+"""What stages say and do where too little came out of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from scripted import make_job, write_posts
+
+from mulcot.errors import NothingUsable
+from mulcot.inference.settings import Decoding
+from mulcot.records import Example
+from mulcot.stages.base import Job
+from mulcot.stages.captions import Caption, _judge_captions
+from mulcot.stages.evaluate import EvaluateStage
+from mulcot.stages.learning import warn_of_one_answer
+from mulcot.training.fusion_judging import RationaleJudge
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return make_job(tmp_path / "run", write_posts(tmp_path / "data", 3))
+
+
+def labelled(*labels: str) -> list[Example]:
+    return [Example(id=f"e{number}", split="dev", text="t", label=label) for number, label in enumerate(labels)]
+
+
+def test_a_model_that_is_no_better_than_one_answer_to_everything_is_told(job: Job) -> None:
+    dev = labelled("a", "a", "b", "c")
+    warn_of_one_answer(job, "assistant", 0.75, dev, [])
+    assert not job.warnings
+    warn_of_one_answer(job, "assistant", 0.5, dev, [])
+    assert "assistant is right on 50.0% of 4 dev examples at best, and always answering 'a' on 50.0%" in job.warnings[0]
+
+
+def test_without_dev_it_is_told_that_training_examples_decided(job: Job) -> None:
+    warn_of_one_answer(job, "student", 0.9, [], labelled("a", "b"))
+    assert job.warnings == [
+        "there is no labelled dev example: training examples decided which state of student is best"
+    ]
+
+
+def test_rationales_are_measured_by_those_of_other_questions() -> None:
+    def judge(*references: str) -> RationaleJudge:
+        unused: Any = None
+        return RationaleJudge(unused, [unused] * len(references), references, Decoding())
+
+    assert judge("cats sleep at night", "cats sleep at night").floor() == 1
+    assert judge("cats sleep at night", "dogs bark").floor() == 0
+    assert judge("alone").floor() is None
+
+
+def test_no_caption_at_all_is_no_result_and_few_are_told(job: Job) -> None:
+    bad = [Caption(picture=f"p{number}", text="", problem="refused") for number in range(3)]
+    good = [Caption(picture="g", text="a dog")]
+    with pytest.raises(NothingUsable, match="3 of 3 pictures have no caption: refused 3"):
+        _judge_captions(job, bad)
+    _judge_captions(job, [*bad, *good])
+    assert job.warnings == ["3 of 4 pictures have no caption: refused 3"]
+    _judge_captions(job, [*bad[:1], *good])
+    assert len(job.warnings) == 1
+
+
+def test_whoever_answered_nothing_is_told_and_the_final_model_must_answer(job: Job) -> None:
+    def scores(answered: int) -> Any:
+        return SimpleNamespace(answered=answered, rejected={"picture": 5 - answered})
+
+    stage = EvaluateStage()
+    sets: Any = {"test": SimpleNamespace(examples=5, models={"student": scores(1), "text_only": scores(0)})}
+    stage.judge_answers(job, sets, "student")
+    assert job.warnings == ["text_only answered none of 5 examples of test: picture 5"]
+    sets["test"].models["student"] = scores(0)
+    with pytest.raises(NothingUsable, match="student answered none of 5 examples of test"):
+        stage.judge_answers(job, sets, "student")
