@@ -287,3 +287,64 @@ def test_a_full_queue_is_a_429_that_says_when_to_come_back() -> None:
         fake.gate.set()
         for thread in threads:
             thread.join(10)
+
+
+HEAD = "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n"
+FORM = b'--b\r\nContent-Disposition: form-data; name="table"; filename="a.csv"\r\n\r\ntext\r\n'
+
+
+@pytest.mark.parametrize(
+    ("route", "kind", "sent"),
+    [
+        ("/v1/predict", "application/json", b'{"text": "half'),
+        ("/v1/predict", "multipart/form-data; boundary=b", FORM),
+        ("/v1/predict/stream", "application/json", b""),
+        ("/v1/chat/completions", "application/json", b'{"messages": ['),
+        ("/v1/batch", "multipart/form-data; boundary=b", FORM),
+    ],
+)
+def test_a_client_that_leaves_in_the_middle_of_its_body_is_noted_as_gone_and_not_as_a_failure(
+    route: str, kind: str, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with served(Unfolding()) as service:
+        with socket.create_connection(("127.0.0.1", service.port)) as connection:
+            connection.sendall(HEAD.format(route, kind, 5000).encode() + sent)
+            time.sleep(0.1)
+        assert noted(service)["status"] == 499
+        assert f'mulcot_requests_total{{route="{route}",status="499"}} 1' in service.ask("/metrics")[2].decode()
+        assert service.service.engine.waiting == 0 and service.server.config.app.budget.used == 0
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("/v1/predict/stream", {"text": "a long story"}),
+        ("/v1/chat/completions", {"stream": True, "messages": [{"role": "user", "content": "a long story"}]}),
+    ],
+)
+def test_a_client_that_leaves_in_the_middle_of_a_stream_is_noted_as_gone(
+    route: str, body: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = json.dumps(body).encode()
+    with served(Unfolding(seconds=0.05)) as service:
+        with socket.create_connection(("127.0.0.1", service.port)) as connection:
+            connection.sendall(HEAD.format(route, "application/json", len(raw)).encode() + raw)
+            assert b"200 OK" in connection.recv(4096)
+        assert noted(service)["status"] == 499
+        assert f'mulcot_requests_total{{route="{route}",status="499"}} 1' in service.ask("/metrics")[2].decode()
+        with socket.create_connection(("127.0.0.1", service.port)) as connection:
+            connection.sendall(HEAD.format(route, "application/json", len(raw)).encode() + raw)
+            while connection.recv(4096)[-5:] != b"0\r\n\r\n":
+                pass
+        assert noted(service, 3)["status"] == 200, "this one was read to its end"
+    assert caplog.text == ""
+
+
+def noted(service: Running, lines: int = 1) -> dict[str, Any]:
+    """The last of so many lines of the log."""
+    until = time.monotonic() + 10
+    while len(service.log) < lines:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return service.log[lines - 1]

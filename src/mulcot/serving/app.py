@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from mulcot.formats.strings import RATIONALE
@@ -23,7 +24,7 @@ from mulcot.serving.guard import Guard
 from mulcot.serving.page_route import router as page
 from mulcot.serving.posts import PredictBody
 from mulcot.serving.predict import router as predict
-from mulcot.serving.problems import Closing, Problem
+from mulcot.serving.problems import ClientLeft, Closing, Problem
 from mulcot.serving.samples import samples
 from mulcot.serving.service import Service, service_of
 from mulcot.serving.settings import Serving
@@ -131,6 +132,10 @@ def _tell_problems(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def problem(_: Request, error: Problem) -> Response:
         return JSONResponse(error.body(), error.status, dict(error.headers))
+
+    @app.exception_handler(ClientDisconnect)
+    async def left(_: Request, __: ClientDisconnect) -> Response:
+        return JSONResponse(ClientLeft().body(), ClientLeft.status)
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> Response:

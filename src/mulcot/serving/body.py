@@ -32,6 +32,10 @@ class Body:
         self._complete = False
         self._announced = False
         self.size = 0
+        self.answered = False
+        """The last byte of the reply was handed to the server."""
+        self.left = False
+        """The client closed the connection before that, as far as anybody looked."""
 
     @property
     def unread(self) -> bool:
@@ -48,13 +52,15 @@ class Body:
             raise Busy(message="too many large requests are being received")
 
     async def receive(self) -> Message:
-        """The next piece."""
-        if self._complete:
-            return await self._receive()
+        """The next piece, or that the client has left."""
         try:
-            message = await asyncio.wait_for(self._receive(), max(0, self._until - time.monotonic()))
+            seconds = None if self._complete else max(0, self._until - time.monotonic())
+            message = await asyncio.wait_for(self._receive(), seconds)
         except TimeoutError:
             raise Slow from None
+        self.left |= message["type"] == "http.disconnect" and not self.answered
+        if self._complete:
+            return message
         if message["type"] != "http.request":
             self._complete = True
             return message

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mulcot.serving.body import Body, Budget
 from mulcot.serving.monitor import Monitor
-from mulcot.serving.problems import Forbidden, Invalid, Problem, Unauthorised, places
+from mulcot.serving.problems import ClientLeft, Forbidden, Invalid, Problem, Unauthorised, places
 from mulcot.serving.rate import Rate
 from mulcot.serving.settings import Serving
 
@@ -91,6 +91,7 @@ class Guard:
                 extra = {**HEADERS, "x-request-id": visit.id, **({"connection": "close"} if body.unread else {})}
                 pairs = [(name.encode(), value.encode()) for name, value in extra.items()]
                 message["headers"] = [*message["headers"], *(pair for pair in pairs if pair[0] not in known)]
+            body.answered = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
         try:
@@ -153,15 +154,16 @@ class Guard:
     def _note(self, visit: Visit, body: Body) -> None:
         """Counts and logs, without a word of what was asked or answered."""
         seconds = time.monotonic() - visit.begun
+        status = ClientLeft.status if body.left else visit.status
         route = getattr(visit.scope.get("route"), "path", None) or "other"
-        self.monitor.request(route, visit.status, seconds)
+        self.monitor.request(route, status, seconds)
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "request": visit.id,
             "client": visit.client,
             "method": visit.scope["method"][:10],
             "route": route,
-            "status": visit.status,
+            "status": status,
             "bytes": body.size,
             "ms": round(1000 * seconds, 1),
         }

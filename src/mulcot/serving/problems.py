@@ -84,6 +84,14 @@ class Unusable(Problem):
         return cls(rejected.detail, code=rejected.reason)
 
 
+class ClientLeft(Problem):
+    """Nobody is there to read the reply; the status is for the log alone."""
+
+    status = 499
+    code = "client_left"
+    message = "the client left before its answer was complete"
+
+
 class Busy(Problem):
     """Too much is waiting, or too much was asked by one token."""
 

@@ -14,19 +14,12 @@ from mulcot.serving.engine import Engine
 from mulcot.serving.jobs import Job, Kind, Question, Told
 from mulcot.serving.monitor import Monitor
 from mulcot.serving.pictures import Held, Pictures
-from mulcot.serving.problems import Problem
+from mulcot.serving.problems import ClientLeft
 from mulcot.serving.remote import RemoteImages
 from mulcot.serving.settings import Serving
 from mulcot.serving.work import Answering, Asked
 
 T = TypeVar("T")
-
-
-class ClientLeft(Problem):
-    """Nobody is there to read the reply."""
-
-    status = 499
-    code = "client_left"
 
 
 class Service:
