@@ -22,9 +22,8 @@ def init(
     """Write a commented recipe and a small example of your own data, which run at once."""
     from mulcot.starting import begin
 
-    task = task or ("multiple_choice" if method == "multimodal-cot" else "sentiment")
-    count = begin(folder, task, method)
+    begun, count = begin(folder, task, method)
     recipe = shlex.quote(str(folder / "recipe.yaml"))
-    print(f"{folder}: {count} rows with pictures, and a recipe for {task}. Next:")
+    print(f"{folder}: {count} rows with pictures, and a recipe for {begun}. Next:")
     for command in ("check", "data stats --recipe", "run"):
         print(f"  mulcot {command} {recipe}")

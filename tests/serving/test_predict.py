@@ -207,6 +207,7 @@ def test_the_page_learns_what_it_needs(service: Running) -> None:
     assert found["task"]["name"] == "sentiment"
     assert set(found["task"]["labels"]) == set(LABELS)
     assert found["task"]["needs"] == {"aspect": False, "choices": False, "context": False, "caption": False}
+    assert found["task"]["required"] == ["text"]
     assert found["limits"]["items"] == 64
 
 

@@ -16,7 +16,7 @@ from mulcot.pipeline import run
 from mulcot.progress import Reporter
 from mulcot.recipe import Loaded, load_recipe
 from mulcot.records import Example, read_lines
-from mulcot.starting import STARTS, begin
+from mulcot.starting import begin
 from mulcot.starting.folder import DESCRIBED, TEMPLATES, about, quoted
 from mulcot.tasks import tasks
 
@@ -26,11 +26,7 @@ def begun(folder: Path, task: str = "sentiment") -> Loaded:
     return load_recipe(folder / "recipe.yaml")
 
 
-def test_there_is_a_start_for_every_task() -> None:
-    assert set(STARTS) == set(tasks.names())
-
-
-@pytest.mark.parametrize("task", STARTS)
+@pytest.mark.parametrize("task", tasks.names())
 def test_every_start_is_ready_and_nothing_of_it_is_rejected(task: str, tmp_path: Path) -> None:
     loaded = begun(tmp_path / "mine", task)
     verdict = check(loaded, Reporter.silent())
@@ -47,7 +43,7 @@ def test_every_start_is_ready_and_nothing_of_it_is_rejected(task: str, tmp_path:
     assert all(loaded.recipe.stage(name) for name in ("teacher", "assistant", "annotate", "student", "evaluate"))
 
 
-@pytest.mark.parametrize("task", STARTS)
+@pytest.mark.parametrize("task", tasks.names())
 def test_the_teacher_knows_the_examples(task: str, tmp_path: Path) -> None:
     loaded = begun(tmp_path / "mine", task)
     dataset, teacher = run(loaded, Reporter.silent(), last="teacher")
@@ -58,7 +54,7 @@ def test_the_teacher_knows_the_examples(task: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", STARTS)
+@pytest.mark.parametrize("task", tasks.names())
 def test_the_whole_run_ends_with_scores(task: str, tmp_path: Path) -> None:
     loaded = begun(tmp_path / "mine", task)
     run(loaded, Reporter.silent())
@@ -68,7 +64,7 @@ def test_the_whole_run_ends_with_scores(task: str, tmp_path: Path) -> None:
     assert page and Path(page[1]).is_file()
 
 
-@pytest.mark.parametrize("task", STARTS)
+@pytest.mark.parametrize("task", tasks.names())
 def test_what_stands_as_an_alternative_in_the_comments_is_a_valid_recipe(
     task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,7 +187,7 @@ def test_what_the_recipe_of_questions_offers_instead_is_valid(tmp_path: Path) ->
 
 
 def test_the_readme_names_every_file(tmp_path: Path) -> None:
-    for task in STARTS:
+    for task in tasks.names():
         begin(tmp_path / task, task)
         text = (tmp_path / task / "README.md").read_text("utf-8")
         for path in (tmp_path / task).iterdir():
@@ -199,7 +195,7 @@ def test_the_readme_names_every_file(tmp_path: Path) -> None:
 
 
 def test_labels_are_spread(tmp_path: Path) -> None:
-    for task in STARTS:
+    for task in tasks.names():
         loaded = begun(tmp_path / task, task)
         run(loaded, Reporter.silent(), last="dataset")
         examples = read_lines(loaded.folder / "1-dataset/examples.jsonl", Example)

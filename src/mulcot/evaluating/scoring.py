@@ -128,7 +128,7 @@ class Marker:
     ) -> dict[str, ChainScores]:
         """The reference of some other example in the place of every chain."""
         # The letter of a right answer says nothing about its question.
-        group = (lambda _: None) if self.task.name == "multiple_choice" else (lambda example: example.label)
+        group = (lambda _: None) if self.task.positional_labels else (lambda example: example.label)
         others = other_references([group(example) for example, _ in known])
         drawn = [(known[n][1], text) for (_, text), n in zip(known, others, strict=True) if n is not None]
         turns: dict[str | None, Iterator[str]] = {}

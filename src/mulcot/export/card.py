@@ -17,7 +17,7 @@ from mulcot.errors import printable
 from mulcot.evaluating.scores import ModelScores, Scores
 from mulcot.export.pair import INSIDE
 from mulcot.fusion.settings import saved_fusion
-from mulcot.records import Example, ImageRef, Json
+from mulcot.records import Json
 from mulcot.rundir import RunFolder, write_text
 from mulcot.settings import Settings
 from mulcot.tasks.base import Purpose, Task
@@ -160,10 +160,7 @@ def _results(run: RunFolder | None, stage: str) -> Iterator[str]:
 
 def _asking(settings: Backbone, task: Task) -> Iterator[str]:
     """The prompts of training, with a post to stand for any."""
-    aspect = "the thing" if "aspect" in task.name else None
-    choices = ("first choice", "second choice") if task.name == "multiple_choice" else ()
-    images = (ImageRef(path="picture"),)
-    example = Example(id="", split="", text="TEXT OF THE POST", images=images, aspect=aspect, choices=choices)
+    example = task.sample()
     chain, label = (task.prompt(example, purpose) for purpose in (Purpose.CHAIN, Purpose.LABEL))
     yield from ("## How to ask it", "")
     yield "`mulcot predict --model .` and `mulcot serve --model .` do all of this. Elsewhere, send the system text,"
@@ -181,7 +178,7 @@ def _limits(run: RunFolder | None, task: Task) -> Iterator[str]:
     yield from ("## Limits", "")
     yield "- The chain is written text. It reads like a reason; whether the label depends on it is measured by the"
     yield "  faithfulness tests of the evaluation, not promised."
-    if task.name != "multiple_choice":
+    if not task.positional_labels:
         labels = ", ".join(_code(label) for label in task.labels())
         yield f"- It always answers with one of {labels}, whatever it is shown."
     yield "- Labels follow the data it was trained on, errors and habits of its annotators included."

@@ -12,7 +12,6 @@ import re
 from mulcot.records import Example
 from mulcot.tasks.base import Purpose, Task
 from mulcot.tasks.letters import LETTERS, letter_alone, read_letter
-from mulcot.tasks.multiple_choice import MultipleChoice
 from mulcot.tasks.published import published_letter
 from mulcot.text import defuse, one_line
 
@@ -66,7 +65,7 @@ def ask(task: Task, example: Example, *, captions: bool) -> Asked:
     """The question that an example poses; captions become part of its context where they are wanted."""
     if not captions:
         example = dataclasses.replace(example, caption=None)
-    if isinstance(task, MultipleChoice):
+    if task.positional_labels:
         context = " ".join(clean(text) for text in (example.context, example.caption) if text)
         return Asked(clean(example.text), context, tuple(map(clean, example.choices)), task.labels(example))
     prompt, labels = task.prompt(example, Purpose.LABEL), task.labels(example)

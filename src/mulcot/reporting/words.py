@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-QUESTIONS = "multiple_choice"
+from mulcot.tasks.base import tasks
+
 TWO_STAGE = "multimodal-cot"
 LABEL_MEASURES = {"accuracy": "accuracy", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
 LETTER_MEASURES = {"accuracy": "accuracy"}
@@ -28,9 +29,9 @@ POSTS = Words()
 
 
 def words_of(task: str, method: str) -> Words:
-    """The words of a run."""
+    """The words of a run; a task of a package that is not installed is taken for one with labels."""
     words = POSTS._replace(chain="rationale") if method == TWO_STAGE else POSTS
-    if task != QUESTIONS:
+    if task not in tasks.names() or not tasks.get(task).positional_labels:
         return words
     floor = "another question's reference"
     return words._replace(label="answer", example="question", measures=LETTER_MEASURES, floor=floor)

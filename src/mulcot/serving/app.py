@@ -29,7 +29,7 @@ from mulcot.serving.samples import samples
 from mulcot.serving.service import Service, service_of
 from mulcot.serving.settings import Serving
 from mulcot.serving.work import Asked
-from mulcot.tasks.base import Task
+from mulcot.tasks.base import READABLE, Task
 from mulcot.version import __version__
 
 CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -113,16 +113,14 @@ def _info(service: Service) -> Json:
 
 
 def _task(task: Task, *, captions: bool) -> Json:
-    choices = task.name == "multiple_choice"
     return {
         "name": task.name,
-        "labels": [] if choices else list(task.labels()),
+        "labels": [] if task.positional_labels else list(task.labels()),
         "needs": {
-            "aspect": task.name == "aspect_sentiment",
-            "choices": choices,
-            "context": choices,
+            **{name: name in task.reads for name in READABLE if name != "text"},
             "caption": captions,
         },
+        "required": list(task.needs),
     }
 
 

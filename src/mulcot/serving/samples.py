@@ -29,16 +29,17 @@ def samples(predictor: Any, path: Path | None) -> list[Json]:
     settings = getattr(getattr(predictor, "model", None), "settings", None)
     if getattr(settings, "name", "") != "tiny":
         return []
-    return [_drawn(predictor.task, number) for number in range(COUNT)]
+    drawn = (_drawn(predictor.task, number) for number in range(COUNT))
+    return [one for one in drawn if all(one.get(name) for name in predictor.task.needs)]
 
 
 def _drawn(task: Task, number: int) -> Json:
-    if task.name == "multiple_choice":
+    if task.positional_labels:
         question = make_question(0, "test", number).question
         picture = png(paint_board(question.board, SIZE)) if question.board else None
         found: Json = {"text": question.text, "context": question.context, "choices": list(question.choices)}
     else:
-        post = make_post(0, "test", number, aspects=task.name == "aspect_sentiment")
+        post = make_post(0, "test", number, aspects="aspect" in task.needs)
         picture, found = png(paint(post.scene, SIZE)), {"text": post.text, "aspect": post.aspect}
     return {**_known(found), **({"image": _url(picture, "png")} if picture else {})}
 

@@ -1,5 +1,5 @@
 """A folder to begin with: one's own data in small, and a recipe that runs at once."""
 
-from mulcot.starting.folder import STARTS, begin
+from mulcot.starting.folder import begin
 
-__all__ = ["STARTS", "begin"]
+__all__ = ["begin"]

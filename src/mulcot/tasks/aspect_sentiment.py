@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from mulcot.records import Example
-from mulcot.tasks.base import tasks
+from mulcot.tasks.base import Demo, tasks
 from mulcot.tasks.inserted import insertable
 from mulcot.tasks.labelled import ANSWER_RULES, CONSTANT, LabelTask
 from mulcot.tasks.templates import Placeholders, Templates
+from mulcot.world import demo_rows
 
 
 @tasks.register("aspect_sentiment")
@@ -60,3 +62,8 @@ Label: {label}""",
     def values(self, example: Example) -> dict[str, str]:
         """The post's text and its aspect."""
         return {**super().values(example), "aspect": insertable(example.aspect or "", self.fields)}
+
+    @classmethod
+    def demo(cls, folder: Path) -> Demo:
+        """Drawn posts about two things, asked about one of them."""
+        return Demo(rows=demo_rows.posts(folder, lambda truth: truth.label, aspects=True))

@@ -8,11 +8,13 @@ and label share their prefix in training and inference, and all of a teacher's s
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar
 
-from mulcot.records import Example, Record
+from mulcot.records import Example, ImageRef, Json, Record
 from mulcot.registry import Registry
 from mulcot.settings import Settings
 
@@ -66,8 +68,26 @@ class Reading(Record):
         return not self.missing and self.prediction is not None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """What `mulcot init` begins with: the task's own rows in small."""
+
+    rows: Iterable[Json]
+    """Rows as the dataset `files` reads them, of the splits train, dev and test; their pictures lie in the folder.
+
+    Questions that Multimodal-CoT can begin with have a `solution`, written by a person.
+    """
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The task's options, as the recipe writes them."""
+    chains: Iterable[Json] = ()
+    """Chains for the training rows as the teacher `imported` reads them, where the simulated one cannot write them."""
+
+
 class Task(Settings):
     """The base class of all tasks."""
+
+    positional_labels: ClassVar[bool] = False
+    """Whether a label is the letter of one of the example's choices, instead of a class that examples share."""
 
     templates: str | None = None
     """A YAML file with your own prompt texts; see docs/tasks.md. Its content is hashed into the run."""
@@ -76,6 +96,11 @@ class Task(Settings):
     def reads(self) -> tuple[str, ...]:
         """Which texts of an example its prompts can show."""
         return READABLE
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Which texts an example must have."""
+        return ("text", "choices") if self.positional_labels else ("text",)
 
     @property
     @abstractmethod
@@ -109,6 +134,26 @@ class Task(Settings):
     @abstractmethod
     def read_published(self, reply: str, example: Example | None = None) -> str | None:
         """The label by the published code's own extraction rule, for comparable numbers."""
+
+    def prompt_texts(self) -> Mapping[str, str]:
+        """Every prompt text in use, by its key in a templates file; a trained model keeps them beside its weights."""
+        return {}
+
+    def sample(self) -> Example:
+        """An example that stands for any: what is needed, in words that say what stands there."""
+        return Example(
+            id="",
+            split="",
+            text="TEXT OF THE POST",
+            images=(ImageRef(path="picture"),),
+            aspect="the thing" if "aspect" in self.needs else None,
+            choices=("first choice", "second choice") if "choices" in self.needs else (),
+        )
+
+    @classmethod
+    def demo(cls, folder: Path) -> Demo | None:
+        """Rows for `mulcot init`, with their pictures written into `folder`; None where there are none."""
+        return None
 
 
 tasks: Registry[Task] = Registry("task", "mulcot.tasks", Task)  # type: ignore[type-abstract]

@@ -74,6 +74,11 @@ class ChainTask(Task):
         return tuple(name for name in READABLE if name in self.placeholders.example)
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """What its templates have to show."""
+        return tuple(name for name in READABLE if name in self.placeholders.needed)
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """The chain's field names in order."""
         return tuple(self.guide)
@@ -84,6 +89,10 @@ class ChainTask(Task):
         if self.templates is None:
             return self.built_in
         return load_templates(Path(self.templates), self.built_in, self.placeholders)
+
+    def prompt_texts(self) -> Mapping[str, str]:
+        """All of them: a later version may word its own differently."""
+        return dataclasses.asdict(self.texts)
 
     def identity(self) -> dict[str, Any]:
         """The settings with what the prompts say, instead of where the templates lie."""

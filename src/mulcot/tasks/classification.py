@@ -10,15 +10,17 @@ task:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, field_validator
 
 from mulcot.tasks.answers import label_key
-from mulcot.tasks.base import tasks
+from mulcot.tasks.base import Demo, tasks
 from mulcot.tasks.inserted import insertable
 from mulcot.tasks.labelled import ANSWER_RULES, LabelTask
 from mulcot.tasks.templates import Templates
+from mulcot.world import demo_rows
 
 MAX_LABEL = 60
 
@@ -75,3 +77,12 @@ Label: {label}""",
     def meanings(self) -> Mapping[str, str]:
         """The labels of the recipe."""
         return self.definitions
+
+    @classmethod
+    def demo(cls, folder: Path) -> Demo:
+        """Drawn posts with how words and picture relate, and chains, since the simulated teacher knows moods alone."""
+        return Demo(
+            rows=demo_rows.posts(folder, lambda truth: truth.relation),
+            options={"labels": demo_rows.RELATIONS},
+            chains=demo_rows.relation_chains(),
+        )

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from mulcot.records import Example
 from mulcot.tasks.answers import Answer
-from mulcot.tasks.base import tasks
+from mulcot.tasks.base import Demo, tasks
 from mulcot.tasks.chained import ChainTask
 from mulcot.tasks.inserted import insertable
 from mulcot.tasks.letters import LETTERS, letter_alone, read_letter
 from mulcot.tasks.published import published_letter
 from mulcot.tasks.templates import Placeholders, Templates
+from mulcot.world import demo_rows
 
 
 @tasks.register("multiple_choice")
 class MultipleChoice(ChainTask):
     """Up to 26 choices, answered by letter."""
 
+    positional_labels: ClassVar[bool] = True
     guide: ClassVar[Mapping[str, str]] = {
         "Question_analysis": "what is asked, and what the context says about it",
         "Image_analysis": "what the picture shows that matters for the question",
@@ -95,3 +98,8 @@ Answer: {label}""",
     def read_published(self, reply: str, example: Example | None = None) -> str | None:
         """The letter by Multimodal-CoT's published rule."""
         return published_letter(reply)
+
+    @classmethod
+    def demo(cls, folder: Path) -> Demo:
+        """Drawn questions; some have no picture."""
+        return Demo(rows=demo_rows.questions(folder))

@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from mulcot.errors import MulcotError
 from mulcot.rundir import write_json, write_text
 from mulcot.tasks.base import Task, tasks
-from mulcot.tasks.chained import ChainTask
 from mulcot.text import Cleaning
 
 TASK_FILE = "task.json"
@@ -37,9 +36,8 @@ class SavedTask:
 def save_task(saved: SavedTask, folder: Path) -> None:
     """Writes both files into a model folder."""
     task = saved.task
-    if isinstance(task, ChainTask):
-        texts = dataclasses.asdict(task.texts)
-        write_text(folder / TEMPLATES_FILE, yaml.safe_dump(texts, allow_unicode=True, sort_keys=False, width=120))
+    if texts := task.prompt_texts():
+        write_text(folder / TEMPLATES_FILE, yaml.safe_dump(dict(texts), allow_unicode=True, sort_keys=False, width=120))
     elif task.templates is not None:
         write_text(folder / TEMPLATES_FILE, Path(task.templates).read_text("utf-8"))
     options = task.model_dump(mode="json", by_alias=True, exclude={"templates"})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
-from mulcot.tasks.base import tasks
+from mulcot.tasks.base import Demo, tasks
 from mulcot.tasks.labelled import ANSWER_RULES, LabelTask
 from mulcot.tasks.templates import Templates
+from mulcot.world import demo_rows
 
 
 @tasks.register("sentiment")
@@ -43,3 +45,8 @@ Label: {label}""",
             "neutral": "the post informs or asks without showing a feeling, or good and bad balance each other",
             "negative": "the post conveys a bad feeling, such as anger, sadness, fear, scorn or disappointment",
         }
+
+    @classmethod
+    def demo(cls, folder: Path) -> Demo:
+        """Drawn posts with their mood."""
+        return Demo(rows=demo_rows.posts(folder, lambda truth: truth.label))

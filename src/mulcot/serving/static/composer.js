@@ -19,8 +19,7 @@ export class Composer {
   /** Shows the fields of this task. */
   fit(task, limits) {
     for (const name of ["aspect", "choices", "context", "caption"]) get(`${name}-field`).hidden = !task.needs[name];
-    get("aspect").required = task.needs.aspect;
-    get("choices").required = task.needs.choices;
+    for (const name of ["aspect", "choices", "context"]) get(name).required = task.required.includes(name);
     if (task.needs.choices) {
       get("text-label").textContent = "Question";
       get("ask-title").textContent = "The question";
