@@ -33,28 +33,6 @@ from mulcot.tasks.saved import load_task
 KINDS = ("merged", "adapter")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
-CHAT_TEMPLATE = r"""
-{%- for message in messages -%}
-  {{- '<|im_start|>' + message.role + '\n' -}}
-  {%- if message.content is string -%}
-    {{- message.content -}}
-  {%- else -%}
-    {%- for part in message.content -%}
-      {%- if part.type in ('image', 'image_url') -%}
-        {{- '<|vision_start|><|image_pad|><|vision_end|>' -}}
-      {%- elif 'text' in part -%}
-        {{- part.text -}}
-      {%- endif -%}
-    {%- endfor -%}
-  {%- endif -%}
-  {{- '<|im_end|>\n' -}}
-{%- endfor -%}
-{%- if add_generation_prompt -%}
-  {{- '<|im_start|>assistant\n' -}}
-{%- endif -%}
-"""
-"""The mark-up of training. Unlike the family's own it adds no system text where none is given."""
-
 
 def export_model(model: Path, kind: str, out: Path, *, dtype: str | None = None, force: bool = False) -> None:
     """Writes the model of a run, stage or model folder to the folder `out`, all of it or nothing."""
@@ -110,7 +88,8 @@ def _merge(source: Path, out: Path, dtype: str | None) -> None:
     plain = plain.to(DTYPES[kept])
     plain.generation_config = _generation(loaded)
     tokenizer, processor = loaded.words.tokenizer, loaded.pictures.processor
-    tokenizer.chat_template = CHAT_TEMPLATE
+    if loaded.markup is not None:
+        tokenizer.chat_template = loaded.markup.chat_template
     side = loaded.pictures.image_size
     if side is not None:  # square pictures of this side pass unchanged
         processor.size = {"shortest_edge": side * side, "longest_edge": side * side}

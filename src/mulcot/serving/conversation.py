@@ -1,7 +1,6 @@
 """Conversations as they are, in the model's own chat mark-up: for programs that bring their own prompt.
 
-The mark-up is written here and every text goes through `Words.plain`, so a text cannot open or close a turn, whatever
-it says.
+Every text goes through `Words.plain`, so it cannot open or close a turn, whatever it says.
 """
 
 from __future__ import annotations
@@ -20,12 +19,10 @@ from mulcot.predicting.unfolding import Spelling
 from mulcot.records import Rejected
 from mulcot.serving.jobs import Conversation, Reply, Told
 
-CHATML = "chatml-1"
-
 
 def can_converse(predictor: Any) -> bool:
     """Whether the model has a chat mark-up that we can write."""
-    return getattr(getattr(predictor, "model", None), "template", None) == CHATML
+    return getattr(getattr(predictor, "model", None), "markup", None) is not None
 
 
 def converse(predictor: Any, talks: Sequence[Conversation], decoding: Decoding) -> Iterator[tuple[int, Told]]:
@@ -45,20 +42,19 @@ def converse(predictor: Any, talks: Sequence[Conversation], decoding: Decoding) 
 
 def encode(model: LoadedModel, talk: Conversation) -> Encoded:
     """All messages as the prefix, the beginning of the model's turn as what is asked."""
-    words = model.words
-    start, end, newline = words.control("<|im_start|>"), words.control("<|im_end|>"), words.plain("\n")
+    words, markup = model.words, model.markup
+    assert markup is not None
     ids: list[int] = []
     patches = []
     for turn in talk.turns:
-        ids += [start, *words.plain(f"{turn.role}\n")]
+        ids += markup.begin(words, turn.role)
         for part in turn.parts:
             if isinstance(part, str):
                 ids += words.plain(part)
             else:
                 patches.append(model.pictures.patches(part))
-                picture = [words.control("<|image_pad|>")] * model.pictures.tokens(patches[-1][1])
-                ids += [words.control("<|vision_start|>"), *picture, words.control("<|vision_end|>")]
-        ids += [end, *newline]
+                ids += markup.image(words, model.pictures.tokens(patches[-1][1]))
+        ids += markup.close(words)
     grids = tuple(grid for _, grid in patches)
     positions = model.positions(ids, grids)
     return Encoded(
@@ -66,7 +62,7 @@ def encode(model: LoadedModel, talk: Conversation) -> Encoded:
         prefix=tuple(ids),
         positions_AP=positions,
         next_position=int(positions.max()) + 1,
-        chain=Branch((start, *words.plain("assistant\n"))),
+        chain=Branch(tuple(markup.begin(words, "assistant"))),
         pixels_NF=np.concatenate([values for values, _ in patches]) if patches else None,
         grids=grids,
     )

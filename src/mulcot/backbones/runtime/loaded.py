@@ -20,6 +20,7 @@ from peft import PeftModel
 from PIL import Image
 
 from mulcot.backbones.base import BACKBONE_FILE, Backbone, Turn
+from mulcot.backbones.runtime.markup import ChatMarkup
 from mulcot.backbones.runtime.network import Network
 from mulcot.backbones.runtime.pictures import Grid, Pictures
 from mulcot.backbones.runtime.quiet import quiet
@@ -47,6 +48,8 @@ class LoadedModel(ABC):
     """Name and version of the family's mark-up; a change makes old adapters unusable."""
     branches = True
     """Whether its attention takes a mask over (row, 1, query, key). Otherwise it only gets ordinary causal rows."""
+    markup: ChatMarkup | None = None
+    """For whole conversations and exported models, where the family has one."""
 
     def __init__(self, settings: Backbone, network: Network, tools: Tools) -> None:
         self.settings = settings

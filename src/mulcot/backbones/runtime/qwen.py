@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextTo
 
 from mulcot.backbones.base import Backbone
 from mulcot.backbones.runtime.loaded import LoadedModel, Tools
+from mulcot.backbones.runtime.markup import CHATML
 from mulcot.backbones.runtime.network import KERNELS, Network
 from mulcot.backbones.runtime.patches import multiply_patches
 from mulcot.backbones.runtime.pictures import Grid, Pictures
@@ -37,40 +38,38 @@ DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 class LoadedQwen(LoadedModel):
     """A loaded model of the family."""
 
-    template = "chatml-1"
+    template = CHATML.name
+    markup = CHATML
 
     def prefix(self, prompt: Prompt, grids: Sequence[Grid]) -> list[int]:
         """`<|im_start|>system ... <|im_end|> <|im_start|>user <|vision_start|>...<|vision_end|> post`."""
         words = self.words
-        start, end, newline = words.control("<|im_start|>"), words.control("<|im_end|>"), words.plain("\n")
         ids: list[int] = []
         if prompt.system:
-            ids += [start, *words.plain(f"system\n{prompt.system}"), end, *newline]
-        ids += [start, *words.plain("user\n")]
+            ids += [*CHATML.begin(words, "system", prompt.system), *CHATML.close(words)]
+        ids += CHATML.begin(words, "user")
         for grid in grids:
-            picture = [words.control("<|image_pad|>")] * self.pictures.tokens(grid)
-            ids += [words.control("<|vision_start|>"), *picture, words.control("<|vision_end|>")]
+            ids += CHATML.image(words, self.pictures.tokens(grid))
         return ids + words.plain(f"{prompt.post}\n\n")
 
     def question(self, prompt: Prompt) -> list[int]:
         """`ask <|im_end|> <|im_start|>assistant`."""
         words = self.words
-        start, end = words.control("<|im_start|>"), words.control("<|im_end|>")
-        return [*words.plain(prompt.ask), end, *words.plain("\n"), start, *words.plain("assistant\n")]
+        return [*words.plain(prompt.ask), *CHATML.close(words), *CHATML.begin(words, "assistant")]
 
     def answer(self, target: str) -> list[int]:
         """`target <|im_end|>`."""
-        return [*self.words.plain(target), self.words.control("<|im_end|>")]
+        return [*self.words.plain(target), self.words.control(CHATML.end)]
 
     def positions(self, prefix: Sequence[int], grids: Sequence[Grid]) -> npt.NDArray[np.int64]:
         """See `rope_positions`."""
         merge = int(self.pictures.processor.merge_size)
-        return rope_positions(prefix, self.words.control("<|image_pad|>"), grids, merge)
+        return rope_positions(prefix, self.words.control(CHATML.picture[1]), grids, merge)
 
     @property
     def stops(self) -> tuple[int, ...]:
         """The end of a turn, and the end of a text, which base models write."""
-        return (self.words.control("<|im_end|>"), self.words.control("<|endoftext|>"))
+        return (self.words.control(CHATML.end), self.words.control("<|endoftext|>"))
 
 
 def load_qwen(settings: Backbone, source: str | Path, device: str, adapter: Path | None, trainable: bool) -> LoadedQwen:
