@@ -9,7 +9,6 @@ its own, so it is the same for both branches, in training and in inference, by c
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,19 +54,5 @@ class Encoded:
 
     @property
     def tokens(self) -> int:
-        """The length of the shared-prefix row; batches are grouped by it."""
+        """How many tokens there are, the shared prefix counted once."""
         return len(self.prefix) + sum(len(branch.prompt) + len(branch.target) for branch in self.branches)
-
-    def fingerprint(self) -> str:
-        """A hash of everything the model is given: soft labels are only valid for an equal one."""
-        digest = hashlib.sha256()
-        for branch in (self.chain, self.label):
-            parts = ((), ()) if branch is None else (branch.prompt, branch.target)
-            for ids in (self.prefix, *parts):
-                array = np.asarray(ids, dtype="<i8")
-                digest.update(array.size.to_bytes(8, "little") + array.tobytes())
-        digest.update(np.ascontiguousarray(self.positions_AP, dtype="<i8").tobytes())
-        digest.update(repr(self.grids).encode())
-        if self.pixels_NF is not None:
-            digest.update(np.ascontiguousarray(self.pixels_NF, dtype="<f4").tobytes())
-        return digest.hexdigest()

@@ -115,17 +115,6 @@ def test_another_architecture_is_refused_with_the_known_ones(demo: QwenVL) -> No
         demo.load()
 
 
-def test_an_example_knows_its_own_hash(demo: QwenVL, picture) -> None:
-    model = demo.load()
-
-    def encode(seed: int = 0, target: str = "a", post: str = "b") -> str:
-        prompt = Prompt(system="s", post=post, ask="c")
-        return model.encode("x", [picture(seed=seed)], chain=Turn(prompt=prompt, target=target)).fingerprint()
-
-    assert encode() == encode()
-    assert len({encode(), encode(seed=1), encode(target="b"), encode(post="c")}) == 4
-
-
 def test_a_target_outside_its_label_set_is_refused(demo: QwenVL) -> None:
     turn = Turn(prompt=PROMPT, target="happy", choices=("positive", "negative"))
     with pytest.raises(ValueError, match="not one of its choices"):

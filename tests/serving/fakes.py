@@ -38,6 +38,13 @@ class Fake:
         self._work([post.text for post in items])
         return [self.answer(post, label_only=label_only) for post in items]
 
+    def unfold(self, items: Sequence[Post], *, label_only: bool = False, spoken: Sequence[int] = ()) -> Iterator[Told]:
+        for row, answer in enumerate(self.predict(items, label_only=label_only)):
+            if row in spoken and isinstance(answer, Prediction) and answer.chain is not None:
+                yield Told(row, answer)
+                yield Told(row, answer.chain)
+            yield Told(row, answer, last=True)
+
     def answer(self, post: Post, *, label_only: bool = False) -> Prediction | Rejected:
         self.sizes = [picture.size for picture in post.pictures(ImageLimits())]
         self.choices = post.choices

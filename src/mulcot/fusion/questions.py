@@ -60,8 +60,3 @@ class EncodedQuestion:
     """The source was longer than `max_source`."""
     target_cut: bool = False
     """The target was longer than `max_target`."""
-
-    @property
-    def tokens(self) -> int:
-        """The length of source and target; batches are grouped by it."""
-        return len(self.input_ids) + len(self.target_ids or ())

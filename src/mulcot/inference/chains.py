@@ -51,6 +51,8 @@ class Writing:
         self._batch: Prefilled | None = None
         self._chosen_B: Tensor | None = None
         """Tokens that were chosen and not yet read."""
+        self._banned_X = torch.empty(0, dtype=torch.long)
+        """Control tokens that end nothing."""
         self._begun = 0
 
     @property
@@ -62,6 +64,10 @@ class Writing:
         """Begins a chain for everyone who was read; `keys` decide the samples, by default the examples' ids."""
         self._close_ranks()
         self._read()
+        if self._batch is None:
+            model = prefilled.model
+            banned = [control for control in model.words.controls if control not in model.stops]
+            self._banned_X = torch.tensor(banned, dtype=torch.long, device=model.device)
         # The caller's own stays where its prompts end.
         self._batch = prefilled.fork() if self._batch is None else self._batch.join(prefilled)
         for key in prefilled.ids if keys is None else keys:
@@ -77,7 +83,7 @@ class Writing:
             return []
         numbers = [slot.number() for slot in self._slots]
         uniform_B = torch.tensor(numbers, dtype=torch.float64, device=self._batch.model.device)
-        self._chosen_B = choose(_logits(self._batch), uniform_B, self.decoding)
+        self._chosen_B = choose(_logits(self._batch, self._banned_X), uniform_B, self.decoding)
         pairs = zip(self._slots, self._chosen_B.tolist(), strict=True)
         return [self._add(slot, token, self._batch) for slot, token in pairs if not slot.ended]
 
@@ -131,9 +137,8 @@ def stream(prefilled: Prefilled, decoding: Decoding, keys: Sequence[str] | None 
 
 
 @torch.inference_mode()
-def _logits(prefilled: Prefilled) -> Tensor:
+def _logits(prefilled: Prefilled, banned_X: Tensor) -> Tensor:
     """What can be chosen from; a head may be wider than the vocabulary, and its rest has no meaning."""
     model = prefilled.model
-    banned = [control for control in model.words.controls if control not in model.stops]
     logits_BV = linear(prefilled.hidden_BD, model.network.head_VD).float()[:, : model.words.known]
-    return logits_BV.index_fill(-1, torch.tensor(banned, device=logits_BV.device), float("-inf"))
+    return logits_BV.index_fill(-1, banned_X, float("-inf"))

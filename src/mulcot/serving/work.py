@@ -1,20 +1,20 @@
 """What a group of jobs does with the model: the only place that knows the predictors.
 
-Any predictor with `task`, `decoding` and `predict` can be served. One that can also `unfold` tells labels and tokens
-while a whole batch is written, and gives way to others between two tokens.
+A predictor tells labels and tokens while a whole batch is written, and gives way to others between two tokens.
 """
 
 from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from mulcot.inference.settings import Decoding
+from mulcot.predicting import unfolding
 from mulcot.predicting.posts import Post, Prepared
-from mulcot.records import Prediction, Rejected
+from mulcot.records import Rejected
 from mulcot.serving.conversation import can_converse, converse
 from mulcot.serving.jobs import Conversation, Job, Told
 from mulcot.tasks.base import Task
@@ -31,8 +31,10 @@ class Asked(Protocol):
         """The texts of a post that it reads."""
         ...
 
-    def predict(self, items: Sequence[Any], *, label_only: bool = False) -> list[Prediction | Rejected]:
-        """One answer or rejection per item."""
+    def unfold(
+        self, items: Sequence[Any], *, label_only: bool = False, spoken: Collection[int] = ()
+    ) -> Iterator[unfolding.Told]:
+        """One answer or rejection per item, and before it what becomes known; the pieces of `spoken` items only."""
         ...
 
 
@@ -74,20 +76,6 @@ def work(answering: Answering, jobs: Sequence[Job]) -> Iterator[tuple[int, Told]
         return
     posts = [job.question for job in jobs if not isinstance(job.question, Conversation)]
     spoken = [place for place, job in enumerate(jobs) if job.spoken]
-    unfold = getattr(answering.predictor, "unfold", None)
-    if unfold is None:
-        yield from _whole(answering.predictor, posts, spoken, label_only=kind.label_only)
-        return
-    for row, news, last, read, written in unfold(posts, label_only=kind.label_only, spoken=spoken):
+    unfolded = answering.predictor.unfold(posts, label_only=kind.label_only, spoken=spoken)
+    for row, news, last, read, written in unfolded:
         yield row, Told(news, last, read, written)
-
-
-def _whole(
-    predictor: Asked, posts: Sequence[Post | Prepared], spoken: Sequence[int], *, label_only: bool
-) -> Iterator[tuple[int, Told]]:
-    """For predictors that answer a batch in one go: whoever watches sees everything at once, in the usual order."""
-    for place, answer in enumerate(predictor.predict(posts, label_only=label_only)):
-        if place in spoken and isinstance(answer, Prediction) and answer.chain is not None:
-            yield place, Told(answer)
-            yield place, Told(answer.chain)
-        yield place, Told(answer, last=True)

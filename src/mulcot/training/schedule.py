@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mulcot.records import Json
 from mulcot.training.settings import Cosine, Linear, Plateau, Training
@@ -21,7 +21,6 @@ class Schedule:
     scale: float = 1.0
     best: float = -math.inf
     waited: int = 0
-    history: list[float] = field(default_factory=list)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
@@ -33,7 +32,6 @@ class Schedule:
     def seen(self, accuracy: float) -> None:
         """Takes note of an evaluation."""
         kind = self.settings.schedule
-        self.history.append(accuracy)
         if not isinstance(kind, Plateau):
             return
         if accuracy > self.best + THRESHOLD * abs(self.best) or self.best == -math.inf:
@@ -46,11 +44,11 @@ class Schedule:
     def state(self) -> Json:
         """What a checkpoint keeps."""
         best = None if self.best == -math.inf else self.best
-        return {"scale": self.scale, "best": best, "waited": self.waited, "history": list(self.history)}
+        return {"scale": self.scale, "best": best, "waited": self.waited}
 
     def restore(self, state: Json) -> None:
         """The opposite of `state`."""
-        self.scale, self.waited, self.history = state["scale"], state["waited"], list(state["history"])
+        self.scale, self.waited = state["scale"], state["waited"]
         self.best = -math.inf if state["best"] is None else state["best"]
 
 

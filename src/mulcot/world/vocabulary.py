@@ -1,6 +1,6 @@
 """The whole vocabulary of the synthetic posts: scenes, colours, styles, phrases and rules. Only data; read it top down.
 
-To add a scene, add a `Kind` here and its painter in `paintings.py`. Everything else (texts, chains, captions, checking,
+To add a scene, add a `Kind` here and its painter in `painters/`. Everything else (texts, chains, captions, checking,
 recognising pictures, ceilings, the docs' tables) follows from the entry. The questions' vocabulary is `lessons.py`.
 """
 
