@@ -31,6 +31,8 @@ DType = Literal["fp16", "bf16", "fp32"]
 NUMPY: dict[str, Any] = {"fp16": np.dtype("<f2"), "bf16": np.dtype("<u2"), "fp32": np.dtype("<f4")}
 """bf16 is unknown to numpy and is kept as the upper half of fp32."""
 
+FEATURES = "features"
+"""The folder of a stage in which a store lies."""
 HEADER, INDEX, PATCHES = "features.json", "index.jsonl", "patches.bin"
 FORMAT = 1
 AGAIN = "Delete the features stage's folder and run the same command again."

@@ -12,6 +12,8 @@ from mulcot.records import Example, Rationale, Record, read_lines
 from mulcot.rundir import atomic
 
 Authors = Literal["human_first", "human", "teacher"]
+TAUGHT, EXPLAINED = "taught.jsonl", "explained.jsonl"
+"""The files of the stage rationale that hold them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

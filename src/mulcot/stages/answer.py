@@ -16,7 +16,7 @@ from pydantic import model_validator
 
 from mulcot.datasets.base import Dataset
 from mulcot.errors import DataError, StageMissing
-from mulcot.formats.reasons import Authors, find_reasons, load_explained, load_taught
+from mulcot.formats.reasons import EXPLAINED, TAUGHT, Authors, find_reasons, load_explained, load_taught
 from mulcot.formats.strings import AnswerFormat, Reason, human_reason
 from mulcot.formats.wording import Wording
 from mulcot.fusion.settings import T5Fusion
@@ -38,7 +38,6 @@ from mulcot.stages.questions import (
     teach,
     teacher_chains,
 )
-from mulcot.stages.rationale import EXPLAINED, TAUGHT
 from mulcot.tasks.base import Task
 from mulcot.training.settings import Training
 

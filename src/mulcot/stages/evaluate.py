@@ -23,8 +23,7 @@ from mulcot.rundir import write_json, write_text
 from mulcot.settings import volatile
 from mulcot.stages.base import Job
 from mulcot.stages.evaluation_sets import SetsStage
-from mulcot.stages.gold_labels import WITHOUT
-from mulcot.stages.learning import MODEL, chains_of, device, examples_of, part_of, training_examples
+from mulcot.stages.learning import MODEL, WITHOUT, chains_of, device, examples_of, part_of, training_examples
 from mulcot.teaching.own_answer import ANSWERS
 from mulcot.teaching.results import Failure
 

@@ -17,7 +17,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from mulcot.formats.reasons import load_taught
+from mulcot.formats.reasons import TAUGHT, load_taught
 from mulcot.formats.strings import Reason, human_reason
 from mulcot.inference.settings import Decoding
 from mulcot.predicting.places import fitted_folder, save_temperature
@@ -28,7 +28,6 @@ from mulcot.stages.base import Job
 from mulcot.stages.evaluation_sets import SetsStage
 from mulcot.stages.learning import MODEL, device, examples_of, training_examples
 from mulcot.stages.questions import captioned, features_of
-from mulcot.stages.rationale import TAUGHT
 
 if TYPE_CHECKING:
     from mulcot.evaluating.board import Board

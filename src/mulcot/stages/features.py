@@ -19,7 +19,7 @@ from mulcot.errors import DataError
 from mulcot.extractors.base import Extractor, extractors
 from mulcot.extractors.vit import Vit
 from mulcot.features.published import Published
-from mulcot.features.store import DType, FeatureStore, FeatureWriter, Kind
+from mulcot.features.store import FEATURES, DType, FeatureStore, FeatureWriter, Kind
 from mulcot.plugin import Plugin
 from mulcot.records import Example, ImageRef, Json, read_lines
 from mulcot.rundir import file_hash
@@ -34,8 +34,6 @@ from mulcot.teaching.budget import Budget, Prices
 
 if TYPE_CHECKING:
     from mulcot.extractors.runtime.loaded import LoadedExtractor
-
-FEATURES = "features"
 
 
 class FeaturesStage(Stage):

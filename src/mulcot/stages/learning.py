@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 MODEL = "model"
 STATES = ("checkpoints", "best")
 """What training continues from."""
+WITHOUT = "without_distillation"
+"""The folder, in the stage student, of the model that the student is measured against."""
 VISION = "vision"
 """The folder of a run in which all its stages keep what vision towers saw."""
 SEEN_WHILE_TRAINING = 200

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from mulcot.errors import NothingUsable, TrainingError
-from mulcot.features import FeatureStore
+from mulcot.features.store import FEATURES, FeatureStore
 from mulcot.formats.wording import Wording
 from mulcot.fusion.settings import TINY, T5Fusion
 from mulcot.records import Example, Json, Rationale, read_lines
 from mulcot.settings import Settings, volatile
 from mulcot.stages.base import Job
 from mulcot.stages.captions import with_captions
-from mulcot.stages.features import FEATURES
 from mulcot.stages.learning import chains_of, device
 from mulcot.tasks.saved import SavedTask, save_task
 from mulcot.training.settings import Linear, Training

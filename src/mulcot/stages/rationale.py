@@ -20,7 +20,7 @@ from pydantic import Field, field_validator
 from mulcot.datasets.base import Dataset
 from mulcot.errors import DataError, NothingUsable, TrainingError
 from mulcot.features import FeatureStore
-from mulcot.formats.reasons import Authors, Explained, find_reasons, load_explained, save_taught
+from mulcot.formats.reasons import EXPLAINED, TAUGHT, Authors, Explained, find_reasons, load_explained, save_taught
 from mulcot.formats.strings import RationaleFormat, Reason, read_rationale
 from mulcot.formats.wording import Wording
 from mulcot.fusion.settings import T5Fusion
@@ -52,9 +52,7 @@ if TYPE_CHECKING:
     from mulcot.training.loop import Result
     from mulcot.training.machine import Machine
 
-EXPLAINED = "explained.jsonl"
 READ = ("train", "dev")
-TAUGHT = "taught.jsonl"
 
 
 class RationaleStage(Stage):
