@@ -22,8 +22,8 @@ ANSWERS = "answers.jsonl"
 def own_answer(trials: Sequence[Trial]) -> Trial | None:
     """The reply that counts; where none names a label, the last one. None where there is no reply of stage 1."""
     untold = [trial for trial in trials if trial.ask.stage == UNTOLD]
-    named = [trial for trial in untold if trial.judgement.prediction is not None]
-    return (named[:1] or untold[-1:] or [None])[0]
+    named = next((trial for trial in untold if trial.judgement.prediction is not None), None)
+    return named or (untold[-1] if untold else None)
 
 
 def is_unknown(outcome: Outcome) -> bool:
