@@ -9,6 +9,7 @@
     label_passes      what stock code needs for label_only's result: one batched pass over every label's whole text
     joint             one pass over everything given, which scores three labels; the chain written from its cache
     label_only        that pass without the chain
+    ..._two_rows      the same in ordinary causal rows, as `layout: two_rows` reads
 
 Lengths are those of the paper's data: 100 picture tokens, 140 to 250 prompt tokens, labels of 12 tokens, of which the
 first 9 are the wording they share; chains of 128 tokens on the CPU (theirs have 270 to 300, which only moves the
@@ -20,6 +21,7 @@ Times are medians over alternating rounds in one process; on the CPU, of process
 machine. `label_only_speedup` is against `label_generation`: what it saves are the steps that write the label, so it is
 bounded by the reading. `prefill_share` is the part of the joint time spent on reading, `decoding_share` that spent on
 writing. `label_diff` is the largest difference between our label scores and those of whole passes of the stock model.
+`label_only_two_rows` and `joint_two_rows` say how many times as long ordinary rows take as rows that share their prefix.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ import torch
 from shapes import PICTURE, SHAPES, Shape, build, draw, wait
 from torch import Tensor, nn
 
-from mulcot.encoded import Branch, Encoded
+from mulcot.encoded import Branch, Encoded, Layout
 from mulcot.inference.answer import answer
 from mulcot.inference.prefill import prefill
 from mulcot.inference.settings import Decoding
@@ -63,10 +65,11 @@ def questions(shape: Shape, count: int) -> list[Encoded]:
     return made
 
 
-def loaded(network: Any, shape: Shape) -> Any:
+def loaded(network: Any, shape: Shape, layout: Layout) -> Any:
     """As much of a loaded model as inference needs; no token ends an answer."""
     words = SimpleNamespace(controls=(0,), known=shape.vocabulary)
-    return SimpleNamespace(network=network, pad=0, device=network.device, stops=(-1,), words=words, text=str)
+    about = {"layout": layout, "pad": 0, "stops": (-1,), "words": words, "text": str}
+    return SimpleNamespace(network=network, device=network.device, **about)
 
 
 def stock(shape: Shape, device: str) -> Any:
@@ -158,7 +161,8 @@ def measure(shape: Shape, count: int, chain: int, rounds: int) -> dict[str, Any]
     network.merge()
     plain, merged = stock(shape, device), stock(shape, device)
     merged.merge()
-    rows, model, decoding = questions(shape, count), loaded(network, shape), Decoding(max_tokens=chain)
+    rows, decoding = questions(shape, count), Decoding(max_tokens=chain)
+    model, ordinary = loaded(network, shape, "shared_prefix"), loaded(network, shape, "two_rows")
     labels_only = [replace(row, chain=None) for row in rows]
     prefixes = [replace(row, label=None) for row in rows]
 
@@ -176,6 +180,8 @@ def measure(shape: Shape, count: int, chain: int, rounds: int) -> dict[str, Any]
         "label_generation_merged": lambda: generate(merged, rows, branch(rows, "label"), LABEL_TOKENS),
         "joint": lambda: answer(model, rows, decoding),
         "label_only": lambda: answer(model, labels_only, decoding),
+        "joint_two_rows": lambda: answer(ordinary, rows, decoding),
+        "label_only_two_rows": lambda: answer(ordinary, labels_only, decoding),
         "prefill": lambda: prefill(model, prefixes, chain),
         "label_passes": lambda: label_passes(plain, rows),
     }
@@ -197,6 +203,8 @@ def measure(shape: Shape, count: int, chain: int, rounds: int) -> dict[str, Any]
         "prefill_share": second["prefill"] / second["joint"],
         "decoding_share": (second["joint"] - second["label_only"]) / second["joint"],
         "prefill_share_of_two_generations": 2 * second["prefill"] / second["two_generations"],
+        "joint_two_rows": second["joint_two_rows"] / second["joint"],
+        "label_only_two_rows": second["label_only_two_rows"] / second["label_only"],
         "label_diff": difference.max().item(),
         "equal_chains": sum(a == b for a, b in zip(ours, theirs, strict=True)) / count,
         "examples_per_second": {name: count / value for name, value in second.items()},

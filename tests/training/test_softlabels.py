@@ -163,6 +163,21 @@ def test_another_temperature_is_refused_unless_everything_was_stored(pair: tuple
     assert float(one.total) == pytest.approx(float(two.total), rel=1e-5)
 
 
+@pytest.mark.parametrize("choices", [False, True])
+def test_an_assistant_that_reads_ordinary_rows_says_the_same(
+    pair: tuple[Path, Path], tmp_path: Path, choices: bool
+) -> None:
+    assistant, student = load_folder(pair[0]), load_folder(pair[1], trainable=True)
+    ordinary, lessons = load_folder(pair[0], layout="two_rows"), some_lessons()
+    examples = examples_of(student, lessons, choices=choices)
+    settings = {"classes": float(choices)}
+    expected, _ = losses(student, examples, resident_teacher(assistant, student, 2.0)(examples, CPU), **settings)
+    stored = store(tmp_path, ordinary, lessons, 10_000).teaching(examples, 2.0, CPU)
+    for teaching in (resident_teacher(ordinary, student, 2.0)(examples, CPU), stored):
+        found, _ = losses(student, examples, teaching, **settings)
+        assert float(found.total) == pytest.approx(float(expected.total), rel=1e-5)
+
+
 def test_rows_come_in_the_order_they_are_packed(pair: tuple[Path, Path], tmp_path: Path) -> None:
     assistant = load_folder(pair[0])
     lessons = some_lessons()
