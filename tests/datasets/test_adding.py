@@ -94,6 +94,16 @@ def test_a_file_of_another_package_joins_by_an_entry_point(tmp_path: Path) -> No
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: poems\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[mulcot.datasets]\nhaiku = poems\n")
     check(use(tmp_path))
+    (tmp_path / "poems.py").write_text("import no_such_package\n", "utf-8")
+    code = "from mulcot.cli import main; import sys; sys.argv = ['mulcot', 'list', 'datasets']; main()"
+    path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, **path}
+    )
+    assert done.stderr.startswith(
+        "error: the plug-in 'haiku' (poems) cannot be loaded: No module named 'no_such_package'"
+    )
+    assert "Traceback" not in done.stderr
 
 
 def test_without_the_file_the_name_is_unknown(tmp_path: Path) -> None:
