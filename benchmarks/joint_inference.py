@@ -21,7 +21,7 @@ Times are medians over alternating rounds in one process; on the CPU, of process
 machine. `label_only_speedup` is against `label_generation`: what it saves are the steps that write the label, so it is
 bounded by the reading. `prefill_share` is the part of the joint time spent on reading, `decoding_share` that spent on
 writing. `label_diff` is the largest difference between our label scores and those of whole passes of the stock model.
-`label_only_two_rows` and `joint_two_rows` say how many times as long ordinary rows take as rows that share their prefix.
+`label_only_two_rows` and `joint_two_rows` say how many times as long ordinary rows take as shared ones.
 """
 
 from __future__ import annotations
