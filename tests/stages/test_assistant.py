@@ -67,12 +67,12 @@ def test_without_anything_to_choose_by_or_to_learn_from_it_says_so(tmp_path: Pat
     for row in rows:  # all wrong, so that none is accepted
         row["cot"] = chain("negative" if row["cot"]["Prediction"] == "positive" else "positive")
     (tmp_path / "chains.json").write_text(json.dumps(rows), "utf-8")
+    with pytest.raises(NothingUsable, match="wrong_label"):
+        go(recipe, last="assistant")
     with pytest.raises(DataError, match="nothing tells which state is best"):
         go(recipe, "assistant.watch.train=0", "teacher.min_accepted=0", last="assistant")
     with pytest.raises(NothingUsable, match="no chain to learn from"):
         go(recipe, "assistant.without_chain=skip", "teacher.min_accepted=0", last="assistant")
-    with pytest.raises(NothingUsable, match="wrong_label"):
-        go(recipe, last="assistant")
     done = go(recipe, "teacher.min_accepted=0", last="assistant")
     assert "Models learn labels alone" in done[1].record.warnings[0]
     assert "training examples decided which state" in done[2].record.warnings[0]
