@@ -55,3 +55,14 @@ def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
         run("compare", first, str(tmp_path))
     with pytest.raises(MulcotError, match="nothing to compare"):
         run("compare", first)
+
+
+def test_a_page_that_cannot_be_written_is_told_before_anything_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("runs were compared")
+
+    monkeypatch.setattr("mulcot.reporting.comparing.compare_runs", refuse)
+    with pytest.raises(MulcotError, match="is a folder"):
+        run("compare", "first", "second", "--out", str(tmp_path))

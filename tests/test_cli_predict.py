@@ -194,3 +194,82 @@ def test_what_a_model_writes_cannot_steer_the_terminal() -> None:
     shown = "\n".join(_lines(Prediction(id="p", label="a", chain="\x1b[2J wiped", chain_problem="no_prediction")))
     assert "\x1b" not in shown
     assert "\\x1b[2J wiped" in shown
+
+
+@pytest.fixture
+def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("mulcot.cli_predict._load", refuse)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--columns.text", "body"), "no such option: --columns.text"),
+        (("--labelonly",), "no such option: --labelonly"),
+        (("-x",), "no such option: -x"),
+        (("a",), "'a' belongs to no option"),
+        (("-3",), "'-3' belongs to no option"),
+        (("--question", "Which?"), "--question belongs to a single post"),
+        (("--text", ""), "--text belongs to a single post"),
+        (("--image", "a.png"), "--image belongs to a single post"),
+        (("--choices", "a", "b"), "--choices belongs to a single post"),
+        (("--caption", "a dog"), "--caption belongs to a single post"),
+        (("--chain-only", "--generate"), "--generate and --chain-only exclude each other"),
+        (("--images", "nowhere"), "nowhere does not exist"),
+    ],
+)
+@pytest.mark.usefixtures("unloaded")
+def test_options_that_do_not_go_with_a_file_are_refused_before_the_model_is_loaded(
+    tmp_path: Path, posts: Path, words: tuple[str, ...], said: str
+) -> None:
+    refused = call(tmp_path, "--input", posts, "--output", tmp_path / "out.jsonl", *words)
+    assert isinstance(refused.exception, MulcotError)
+    assert said in str(refused.exception)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("rows.csv", "body,photo\nwhat a day,a.png\n", "rows.csv has no column 'text' or 'question'"),
+        ("rows.jsonl", '{"body": "what a day"}\n' * 3, "no 'text' among the columns body"),
+        ("rows.json", '[{"body": "what a day"}]', "no 'text' among the columns body"),
+        ("rows.txt", "what a day", "the format is unknown"),
+        ("gone.csv", None, "gone.csv does not exist"),
+    ],
+)
+@pytest.mark.usefixtures("unloaded")
+def test_a_file_that_cannot_be_asked_is_refused_before_the_model_is_loaded(
+    tmp_path: Path, name: str, content: str | None, said: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content, "utf-8")
+    refused = call(tmp_path, "--input", tmp_path / name, "--output", tmp_path / "out.jsonl")
+    assert isinstance(refused.exception, MulcotError)
+    assert said in str(refused.exception)
+    hint = refused.exception.hint
+    assert "columns." not in hint and "`format`" not in hint, "a hint names what exists here"
+    assert ("`text`" in hint) == ("column" in said)
+
+
+@pytest.mark.usefixtures("unloaded")
+def test_an_output_that_cannot_be_written_is_refused_before_the_model_is_loaded(tmp_path: Path, posts: Path) -> None:
+    for output, said in ((tmp_path, "is a folder"), (posts / "out.jsonl", "is not a folder"), (posts, "input itself")):
+        assert said in str(call(tmp_path, "--input", posts, "--output", output).exception)
+
+
+@pytest.mark.usefixtures("unloaded")
+def test_options_of_a_file_are_refused_with_a_single_post(tmp_path: Path) -> None:
+    assert "--images is for --input" in str(call(tmp_path, "--text", "a", "--images", tmp_path).exception)
+    assert "--force is for --input" in str(call(tmp_path, "--text", "a", "--force").exception)
+
+
+def test_rows_without_texts_among_others_are_rejected_in_their_place(model: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"body": "lost"}\n{"text": "what a day"}\n')
+    assert call(model, "--input", rows, "--output", tmp_path / "out.jsonl").exit_code == 0
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    assert [line.get("reason") for line in lines] == ["missing_column", None]

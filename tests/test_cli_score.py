@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mulcot.cli import app
-from mulcot.errors import DataError
+from mulcot.errors import DataError, MulcotError
 
 KEYS = {
     "bleu", "meteor", "rouge_l", "distinct_1", "distinct_2", "similarity", "accuracy", "macro_f1", "weighted_f1"
@@ -164,3 +164,24 @@ def test_the_command_works_without_torch_and_never_asks_the_network(tmp_path: Pa
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["paper"]["similarity"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--labels", "a,a"), "the labels cannot be used"),
+        (("--wordnet", "nowhere"), "--wordnet: nowhere is not a folder"),
+        (("--similarity-model", "nowhere"), "--similarity-model: nowhere is not a folder"),
+        (("--similarity-model", ".", "--no-similarity"), "exclude each other"),
+    ],
+)
+def test_options_are_checked_before_the_file_is_read(
+    options: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("the file was read")
+
+    monkeypatch.setattr("mulcot.cli_score._read", refuse)
+    result = CliRunner().invoke(app, ["score", "rows.jsonl", *options])
+    assert isinstance(result.exception, MulcotError)
+    assert said in str(result.exception)

@@ -52,11 +52,34 @@ def test_a_missing_model_and_a_missing_file_are_calm_errors(tmp_path: Path) -> N
         run("--model", str(tmp_path / "nowhere"), "--port", "0")
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--allow-image-hosts", "https://example.org/a"), "is no host name"),
+        (("--examples", "posts.jsonl"), r"posts.jsonl:1 is no post"),
+    ],
+)
+def test_options_are_checked_before_the_model_is_loaded(
+    options: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("mulcot.cli_serve._load", refuse)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "posts.jsonl").write_text('{"image": "a.png"}\n')
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "backbone.json").write_text("{}")
+    with pytest.raises(MulcotError, match=said):
+        run("--model", "model", "--port", "0", *options)
+
+
 def test_a_taken_port_is_told_before_the_model_is_loaded(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(MulcotError, match="cannot listen"):
+            (tmp_path / "backbone.json").write_text("{}")
             run("--model", str(tmp_path), "--port", str(taken.getsockname()[1]))
 
 

@@ -47,3 +47,9 @@ def test_an_unknown_model_is_refused(tmp_path) -> None:
     done = CliRunner().invoke(app, ["tiny", "build", "--out", str(tmp_path), "--which", "teacher"])
     assert done.exit_code == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_is_a_file_is_refused_before_forty_minutes_of_work(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    done = CliRunner().invoke(app, ["tiny", "build", "--out", str(tmp_path / "file")])
+    assert "is a file" in str(done.exception)

@@ -22,7 +22,10 @@ def compare(
 ) -> None:
     """Put runs side by side: results with intervals, paired differences, what differs in the recipes, cost."""
     from mulcot.reporting.comparing import compare_runs
+    from mulcot.rundir import need_place
 
+    if out is not None:
+        need_place(out)
     found = compare_runs(folders)
     if out is not None:
         from mulcot.pages.compare import write_comparison

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from mulcot.errors import MulcotError
 from mulcot.extras import need
 
 
@@ -23,6 +24,11 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace an exported model.")] = False,
 ) -> None:
     """Write a trained model for other tools, with a model card made from its run."""
+    if to == "adapter" and dtype is not None:
+        raise MulcotError("--dtype is for merged weights", hint="An adapter is written as it was trained.")
+    from mulcot.predicting.places import find_model
+
+    find_model(model)  # before torch is imported, which takes seconds
     need("train")
     from mulcot.export.model import export_model
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mulcot.predicting.two_stage import TwoStagePredictor
     from mulcot.records import Prediction, Rejected
 
+HELP = "`mulcot predict --help` names all options."
 File = Annotated[Path | None, typer.Option(metavar="FILE")]
 
 
@@ -54,23 +56,24 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Ask a trained model: a label with its probability, and the chain that explains it. A file can be continued."""
+    _check_choices(choices or [], more_choices or [])
+    if chain_only and (label_only or generate):
+        raise MulcotError(f"{'--label-only' if label_only else '--generate'} and --chain-only exclude each other")
     want = {"label_only": label_only, "chain_only": chain_only, "generate": generate}
-    if label_only and chain_only:
-        raise MulcotError("--label-only and --chain-only exclude each other")
-    one = {"text": text, "image": image, "aspect": aspect, "question": question, "choices": choices}
+    one = {"text": text, "question": question, "image": image, "aspect": aspect, "choices": choices}
     one |= {"context": context, "caption": caption}
-    given = [f"--{name}" for name, value in one.items() if value]
     if source is not None:
-        if given or output is None:
-            problem = f"{given[0]} belongs to a single post" if given else "--output is missing"
-            raise MulcotError(f"--input: {problem}", hint="Give --input and --output, or --text or --question.")
-        _file(_load(model, max_tokens, batch_size), source, output, images, want, force=force, as_json=as_json)
+        _check_file(source, output, [f"--{name}" for name, value in one.items() if value not in (None, [])])
+        assert output is not None
+        load = partial(_load, model, max_tokens, batch_size)
+        _file(load, source, output, images, want, force=force, as_json=as_json)
         return
     if (text is None) == (question is None):
         raise MulcotError("what to ask is not clear", hint="Give one of --text, --question and --input.")
     if output is not None:
         raise MulcotError("--output is for --input; one answer is printed", hint="--json > FILE keeps it.")
-    _check_choices(choices or [], more_choices or [])
+    if images is not None or force:
+        raise MulcotError(f"{'--force' if images is None else '--images'} is for --input", hint=HELP)
     from mulcot.predicting.posts import Post
 
     everything = (*(choices or ()), *(more_choices or ()))
@@ -81,11 +84,25 @@ def predict(
     _show(found, everything, as_json=as_json)
 
 
+def _check_file(source: Path, output: Path | None, one: Sequence[str]) -> None:
+    """What --input goes together with; a single post has other options."""
+    from mulcot.rundir import need_place
+
+    if one:
+        hint = "In a file these are columns: text or question, image, aspect, choices, context, caption, id."
+        raise MulcotError(f"--input: {one[0]} belongs to a single post", hint=hint)
+    if output is None:
+        raise MulcotError("--input: --output is missing", hint="It names the file that gets a line for every row.")
+    if output.exists() and source.exists() and output.samefile(source):
+        raise MulcotError(f"{output} is the input itself", hint="Choose another output file.")
+    need_place(output, "answers.jsonl")
+
+
 def _check_choices(named: Sequence[str], more: Sequence[str]) -> None:
     """What stands behind the first choice came without a name, so it may be a mistake."""
     for word in more:
         if word.startswith("-") and not re.fullmatch(r"-[\d.,]+.*", word):
-            raise MulcotError(f"no such option: {word}", hint="`mulcot predict --help` names them all.")
+            raise MulcotError(f"no such option: {word}", hint=HELP)
         if not named:
             raise MulcotError(f"{word!r} belongs to no option", hint="Put texts with spaces in quotes.")
     if more and len(named) > 1:
@@ -94,6 +111,9 @@ def _check_choices(named: Sequence[str], more: Sequence[str]) -> None:
 
 
 def _load(model: Path, max_tokens: int, batch_size: int) -> Predictor | TwoStagePredictor:
+    from mulcot.predicting.places import find_model
+
+    find_model(model)  # before torch is imported, which takes seconds
     need("train")
     from mulcot.inference.settings import Decoding
     from mulcot.predicting.opening import open_predictor
@@ -102,7 +122,7 @@ def _load(model: Path, max_tokens: int, batch_size: int) -> Predictor | TwoStage
 
 
 def _file(
-    predictor: Predictor | TwoStagePredictor,
+    load: Callable[[], Predictor | TwoStagePredictor],
     source: Path,
     output: Path,
     images: Path | None,
@@ -116,16 +136,16 @@ def _file(
     from mulcot.predicting.tape import Tape
     from mulcot.progress import Reporter
 
-    if output.exists() and source.exists() and output.samefile(source):
-        raise MulcotError(f"{output} is the input itself", hint="Choose another output file.")
-    tape = Tape(output, {**predictor.identity(), **want})
-    with Store.temporary() as store, Reporter.auto().bar("predict", unit="rows") as bar:
-        files, gallery = open_rows(source, images, store)
-        rows = ask_rows(files, predictor.cleaning, store)
+    with Store.temporary() as store:
+        rows, gallery = open_rows(source, images, store)
+        predictor = load()
+        tape = Tape(output, {**predictor.identity(), **want})
+        asked = ask_rows(rows, predictor.cleaning)
         answer = lambda items: predictor.predict(items, gallery, **want)  # noqa: E731
-        for _ in tape.run(rows, answer, predictor.portion, force=force):
-            bar.advance(tape.count.rows - bar.done)
-            bar.note(rejected=sum(tape.count.rejected.values()))
+        with Reporter.auto().bar("predict", unit="rows") as bar:
+            for _ in tape.run(asked, answer, predictor.portion, force=force):
+                bar.advance(tape.count.rows - bar.done)
+                bar.note(rejected=sum(tape.count.rejected.values()))
     counts = tape.count.to_json()
     if as_json:
         print(json.dumps({**counts, "output": str(output)}, indent=2))

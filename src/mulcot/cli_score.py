@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mulcot.errors import DataError, printable
+from mulcot.errors import DataError, MulcotError, printable
 
 if TYPE_CHECKING:
     from mulcot.metrics.answers import AnswerReader
@@ -43,8 +43,16 @@ def score(
     from mulcot.metrics.scores import score as score_rows
     from mulcot.progress import Reporter
 
+    for option, folder in (("--wordnet", wordnet), ("--similarity-model", similarity_model)):
+        if folder is not None and not folder.is_dir():
+            raise MulcotError(f"{option}: {folder} is not a folder")
+    if similarity_model is not None and not similarity:
+        raise MulcotError("--similarity-model and --no-similarity exclude each other")
+    reader, strangers = _named(labels), "--labels names"
     rows, rejected = _read(file)
-    reader, named, strangers = _reader(rows, labels)
+    named = reader is not None
+    if reader is None:
+        reader, strangers = _occurring(rows), ""
     if reader is not None:
         rows = _spelled(rows, reader, strangers, rejected)
     if not rows:
@@ -115,19 +123,23 @@ def _row(source: str, text: str) -> Row | Rejected:
     )
 
 
-def _reader(rows: list[tuple[str, Row]], labels: str | None) -> tuple[AnswerReader | None, bool, str]:
-    """The label set that was named, else the one that occurs; None where there is none to read."""
+def _named(labels: str | None) -> AnswerReader | None:
+    """The label set that was named."""
+    from mulcot.metrics.answers import AnswerReader
+
+    return None if labels is None else AnswerReader([name.strip() for name in labels.split(",") if name.strip()])
+
+
+def _occurring(rows: list[tuple[str, Row]]) -> AnswerReader | None:
+    """The label set that occurs; None where there is none to read."""
     from mulcot.metrics.answers import AnswerReader
     from mulcot.tasks.answers import label_key
 
-    if labels is not None:
-        names = [name.strip() for name in labels.split(",") if name.strip()]
-        return AnswerReader(names), True, "--labels names"
     occurring = {label_key(row.label): row.label for _, row in reversed(rows) if row.label is not None}
     if len(occurring) > MAX_LABELS:
         hint = "The column `label` holds the right label; name the set with --labels."
         raise DataError(f"{len(occurring)} different labels occur, more than {MAX_LABELS}", hint=hint)
-    return (AnswerReader(sorted(occurring.values())) if len(occurring) > 1 else None), False, ""
+    return AnswerReader(sorted(occurring.values())) if len(occurring) > 1 else None
 
 
 def _spelled(

@@ -55,9 +55,14 @@ def serve(
             f"--host {host} can be reached by other machines, and everybody there could use the model",
             hint="Give --tokens FILE, or --no-auth if that is what you want.",
         )
+    from mulcot.predicting.places import find_model
+    from mulcot.serving.remote import check_hosts
+    from mulcot.serving.samples import read_samples
     from mulcot.serving.settings import Serving
     from mulcot.serving.tokens import Tokens
 
+    find_model(model)
+    check_hosts(allow_image_hosts or ())
     serving = Serving(
         name=name or _name_of(model),
         host=host,
@@ -69,7 +74,7 @@ def serve(
         batch_size=batch_size,
         deadline=deadline,
         image_hosts=tuple(allow_image_hosts or ()),
-        examples=examples,
+        examples=None if examples is None else read_samples(examples),
     )
     need("train", "serve")
     _serve(serving, model, max_tokens)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from mulcot.errors import MulcotError
 from mulcot.extras import need
 
 EXAMINED = 300
@@ -25,6 +26,8 @@ def build(
     which: Annotated[Literal["assistant", "student", "t5", "all"], typer.Option(help="Which model to build.")] = "all",
 ) -> None:
     """Pretrain the tiny backbones from nothing, and say what they can do. Takes about forty minutes."""
+    if out.exists() and not out.is_dir():
+        raise MulcotError(f"{out} is a file", hint="Give a folder.")
     need("train")
     from mulcot.fusion.model import load_fusion
     from mulcot.progress import Reporter

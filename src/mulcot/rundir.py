@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from mulcot.errors import RunError, RunLocked, StageMissing, printable
+from mulcot.errors import MulcotError, RunError, RunLocked, StageMissing, printable
 from mulcot.records import Json, Record
 from mulcot.settings import fingerprint
 
@@ -246,6 +246,17 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+def need_place(path: Path, example: str = "page.html") -> None:
+    """Refuses a place where no file can be written, before any work is done for it; `example` is a name for one."""
+    if path.is_dir():
+        raise MulcotError(f"{path} is a folder", hint=f"Name a file, such as {path / example}.")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise MulcotError(f"{path} cannot be written: {above} is not a folder", hint="Name another file.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise MulcotError(f"{path} cannot be written: no right to write into {above}", hint="Name another file.")
 
 
 def write_text(path: Path, text: str) -> None:

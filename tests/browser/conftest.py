@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mulcot.serving.samples import read_samples
 from mulcot.tasks.multiple_choice import MultipleChoice
 from mulcot.world.picture import paint, png
 
@@ -42,7 +43,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def site(examples: Path) -> Iterator[Site]:
-    with serve(examples=examples) as running:
+    with serve(examples=read_samples(examples)) as running:
         yield running
 
 

@@ -14,9 +14,11 @@ import yaml
 from peft import PeftModel
 from PIL import Image
 from transformers import AutoTokenizer
+from typer.testing import CliRunner
 
 from mulcot.backbones.base import Lora, Turn, load_folder
 from mulcot.backbones.qwen_vl import QwenVL
+from mulcot.cli import app
 from mulcot.errors import MulcotError
 from mulcot.export.model import export_model
 from mulcot.formats.wording import Wording
@@ -239,3 +241,8 @@ def test_half_a_pair_is_no_model_to_export(pair: Path, tmp_path: Path) -> None:
     with pytest.raises(MulcotError, match="rationale model of"):
         export_model(alone, "merged", tmp_path / "x")
     assert not (tmp_path / "x").exists()
+
+
+def test_an_adapter_has_no_precision_to_choose(tmp_path: Path) -> None:
+    words = ["export", "--model", str(tmp_path), "--out", str(tmp_path / "x"), "--to", "adapter", "--dtype", "bf16"]
+    assert "--dtype is for merged weights" in str(CliRunner().invoke(app, words).exception)

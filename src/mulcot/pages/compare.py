@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mulcot.pages.page import asset, need_place, render, write_page
+from mulcot.pages.page import asset, render, write_page
 from mulcot.progress import duration
 from mulcot.reporting.comparing import Compared
 from mulcot.reporting.results import title_of
+from mulcot.rundir import need_place
 from mulcot.version import __version__
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -40,17 +39,6 @@ def render(template: str, *, title: str, styles: Iterable[str] = (), script: str
         .get_template(template)
         .render(title=title, css=Markup(css), script=Markup(script), policy="; ".join(policy), **values)
     )
-
-
-def need_place(path: Path) -> None:
-    """Refuses a place where no page can be written, before any work is done for it."""
-    if path.is_dir():
-        raise MulcotError(f"{path} is a folder", hint=f"Name a file, such as {path / 'page.html'}.")
-    above = next(parent for parent in path.absolute().parents if parent.exists())
-    if not above.is_dir():
-        raise MulcotError(f"{path} cannot be written: {above} is not a folder", hint="Name another file.")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise MulcotError(f"{path} cannot be written: no right to write into {above}", hint="Name another file.")
 
 
 def write_page(path: Path, html: str) -> None:

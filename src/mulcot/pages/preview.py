@@ -11,9 +11,10 @@ from typing import Any
 from mulcot.datasets.base import Dataset, read
 from mulcot.errors import DataError, MediaError
 from mulcot.media import Gallery, Store, encode_jpeg
-from mulcot.pages.page import asset, data_uri, need_place, render, write_page
+from mulcot.pages.page import asset, data_uri, render, write_page
 from mulcot.progress import Reporter
 from mulcot.records import Example, content_id
+from mulcot.rundir import need_place
 from mulcot.statistics import NO_LABEL, Census, SplitStatistics, Statistics
 from mulcot.tasks.base import Task
 from mulcot.version import __version__

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 from mulcot.media import Gallery
 from mulcot.pages import report_parts as parts
-from mulcot.pages.page import asset, need_place, render, write_page
+from mulcot.pages.page import asset, render, write_page
 from mulcot.pages.report_parts import Values, View
 from mulcot.pages.thumbnails import Thumbnails
 from mulcot.reporting.diagnosis import diagnose
 from mulcot.reporting.run import Run, read_run
+from mulcot.rundir import need_place
 from mulcot.version import __version__
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from mulcot.errors import DataError, MediaError
 from mulcot.media import Gallery, encode_jpeg
-from mulcot.pages.page import asset, data_uri, need_place, render, write_page
+from mulcot.pages.page import asset, data_uri, render, write_page
 from mulcot.progress import Reporter
 from mulcot.records import Example, Json, Rationale, content_id, read_lines
+from mulcot.rundir import need_place
 from mulcot.teaching.filters import PREDICTION
 from mulcot.teaching.ratings import QUESTIONS, SCALE
 from mulcot.teaching.results import Failure

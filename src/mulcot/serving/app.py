@@ -108,7 +108,7 @@ def _info(service: Service) -> Json:
             "deadline_seconds": serving.deadline,
         },
         "raw_messages": service.converses,
-        "examples": samples(service.predictor, serving.examples),
+        "examples": samples(service.predictor) if serving.examples is None else list(serving.examples),
     }
 
 

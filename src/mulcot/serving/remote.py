@@ -45,6 +45,14 @@ def is_public(address: str) -> bool:
     return found.is_global and not found.is_multicast
 
 
+def check_hosts(hosts: Sequence[str]) -> None:
+    """Refuses what is no name of a host."""
+    for host in hosts:
+        if not _is_name(host):
+            hint = "Give names, such as i.example.org."
+            raise MulcotError(f"--allow-image-hosts: {host!r} is no host name", hint=hint)
+
+
 class RemoteImages:
     """Fetches from the allowed hosts alone."""
 
@@ -55,11 +63,7 @@ class RemoteImages:
         scheme: str = "https",
         allowed: Callable[[str], bool] = is_public,
     ) -> None:
-        for host in hosts:
-            if not _is_name(host):
-                raise MulcotError(
-                    f"--allow-image-hosts: {host!r} is no host name", hint="Give names, such as i.example.org."
-                )
+        check_hosts(hosts)
         self.hosts = frozenset(host.lower() for host in hosts)
         self.max_bytes = max_bytes
         self.scheme = scheme

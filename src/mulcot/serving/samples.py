@@ -22,10 +22,8 @@ LARGEST = (512, 512)
 KEYS = READABLE
 
 
-def samples(predictor: Any, path: Path | None) -> list[Json]:
+def samples(predictor: Any) -> list[Json]:
     """A few posts with their pictures as data URLs."""
-    if path is not None:
-        return _of_file(path)
     settings = getattr(getattr(predictor, "model", None), "settings", None)
     if getattr(settings, "name", "") != "tiny":
         return []
@@ -44,7 +42,7 @@ def _drawn(task: Task, number: int) -> Json:
     return {**_known(found), **({"image": _url(picture, "png")} if picture else {})}
 
 
-def _of_file(path: Path) -> list[Json]:
+def read_samples(path: Path) -> list[Json]:
     """JSON lines with the keys of a request; `image` is a path beside the file."""
     found = []
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):

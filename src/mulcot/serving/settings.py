@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mulcot.media import ImageLimits
+from mulcot.records import Json
 from mulcot.serving.tokens import Tokens
 
 IMAGES = ImageLimits(max_bytes=15_000_000, max_pixels=25_000_000)
@@ -53,6 +54,6 @@ class Serving:
     """Seconds until a request is given up."""
     image_hosts: tuple[str, ...] = ()
     """Where pictures may be fetched from."""
-    examples: Path | None = None
-    """Posts that the page offers to try."""
+    examples: Sequence[Json] | None = None
+    """Posts that the page offers to try; None takes drawn ones where the model knows the synthetic world."""
     limits: Limits = Limits()

@@ -73,9 +73,15 @@ class Columns(Settings):
             if column not in columns:
                 raise DataError(f"{place} has no column {column!r} for the {key}", hint=columns_hint(columns))
         if "text" not in self.among(columns) and not set(TURNS) & set(columns):
-            raise DataError(
-                f"{place} has no column 'text' or 'question'", hint=f"{columns_hint(columns)} Set `columns.text`."
-            )
+            raise NoTexts(place, columns)
+
+
+class NoTexts(DataError):
+    """A table without a column for the texts; the hint is for a recipe."""
+
+    def __init__(self, place: str, columns: tuple[str, ...]) -> None:
+        self.there = columns_hint(columns)
+        super().__init__(f"{place} has no column 'text' or 'question'", hint=f"{self.there} Set `columns.text`.")
 
 
 class Mapper:
