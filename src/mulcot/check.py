@@ -48,8 +48,8 @@ def check(loaded: Loaded, reporter: Reporter, rows: int | None = None) -> Verdic
         return Verdict((f"dataset: {error}",), None)
     # A part of the rows does not tell what is missing in all of them.
     lacks = lacking(stages, statistics.splits) if rows is None else ()
-    missing = tuple(f"{lack.stage}: {lack.text}" for lack in lacks)
-    return Verdict(missing, statistics, tuple(_unread(recipe)), left_undone(recipe))
+    found = tuple(f"{lack.stage}: {lack.text}" for lack in lacks)
+    return Verdict(found, statistics, tuple(_unread(recipe)), left_undone(recipe))
 
 
 def _unread(recipe: Recipe) -> Iterator[str]:
