@@ -112,6 +112,8 @@ class Reply(Record):
     """Seconds of the request that succeeded, without waiting and failed tries."""
     model: str = ""
     """The model as the server names it."""
+    remembered: bool = False
+    """Taken from the ledger or the cache: costs nothing."""
 
 
 class ErrorKind(StrEnum):

@@ -81,7 +81,7 @@ class Ledger:
         self._writer = None if read_only else Writer(path)
 
     def reply(self, key: str) -> Reply | None:
-        """The committed reply to a request."""
+        """The committed reply to a request, marked as remembered."""
         with self._explained:
             row = self._finder.execute(FIND, (key,)).fetchone()
         return None if row is None else _reply(row)
@@ -183,6 +183,7 @@ def _reply(row: Row) -> Reply:
         model=model,
         usage=Usage(prompt=prompt, completion=completion, cached=cached),
         latency=latency,
+        remembered=True,
     )
 
 
