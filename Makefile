@@ -37,7 +37,7 @@ format: install
 	$(BIN)/ruff format .
 
 docs: install  ## write the generated parts of the docs anew
-	$(BIN)/python tests/generated.py
+	$(BIN)/python tools/generated.py
 
 bench: install  ## every benchmark; results to benchmarks/results/
 	$(BIN)/python benchmarks/run_all.py

@@ -6,10 +6,13 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+import forked
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "mulcot"
@@ -62,18 +65,39 @@ CORE_WITHOUT_TORCH = {
 }  # fmt: skip
 
 MAX_FILE, MAX_FUNCTION, MAX_ARGUMENTS = 400, 60, 7
+NO_NAME = {"utils", "util", "helpers", "common", "misc"}
 
 
-def modules() -> list[tuple[str, Path]]:
-    found = []
+STAGES_IMPORTED_TODAY = {
+    # What the rationale stage leaves in its folder, read by name; the name belongs where all of them look for it.
+    "stages.answer imports stages.rationale",
+    "stages.evaluate_questions imports stages.rationale",
+    "stages.questions imports stages.features",
+}
+"""Where the stages still break their rule. To be emptied, never to be added to."""
+
+
+def modules() -> dict[str, Path]:
+    found = {}
     for path in sorted(SOURCE.rglob("*.py")):
         parts = path.relative_to(SOURCE).with_suffix("").parts
-        found.append((".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts), path))
+        found[".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)] = path
     assert len(found) > 30, "the walk must see the whole package"
     return found
 
 
 MODULES = modules()
+
+
+@cache
+def parsed(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text("utf-8"))
+
+
+def none_of(offenders: Iterable[str]) -> None:
+    """Fails with all of them, so that one run of the tests is enough to mend them."""
+    found = list(offenders)
+    assert not found, "\n".join(["", *found])
 
 
 def room(module: str) -> str:
@@ -98,28 +122,48 @@ def imports(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
                     yield node, alias.name.partition(".")[2]
 
 
+def imported_modules(module: str) -> set[str]:
+    return {target for _, target in imports(parsed(module))}
+
+
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-@pytest.mark.parametrize(("module", "path"), MODULES, ids=[module for module, _ in MODULES])
-def test_imports_point_downward(module: str, path: Path) -> None:
-    own = room(module)
-    for _, target in imports(ast.parse(path.read_text("utf-8"))):
-        other = room(target)
-        if other not in (own, "__version__"):
-            assert layer(other) < layer(own), f"{module} imports {target}, which is not below it"
+def test_imports_point_downward() -> None:
+    none_of(
+        f"{module} imports {target}, which is not below it"
+        for module in MODULES
+        for target in sorted(imported_modules(module))
+        if room(target) not in (room(module), "__version__") and layer(room(target)) >= layer(room(module))
+    )
+
+
+def test_the_lines_name_every_room_once() -> None:
+    assert sorted(name for names in LAYERS for name in names) == sorted({room(module) for module in MODULES})
+
+
+def test_a_stage_never_imports_a_stage() -> None:
+    stages = {target for target in imported_modules("recipe") if room(target) == "stages"} - {"stages.base"}
+    assert len(stages) > 8, "the recipe names every stage"
+    found = {
+        f"{module} imports {target}"
+        for module in MODULES
+        if room(module) == "stages"
+        for target in (imported_modules(module) & stages) - {module}
+    }
+    none_of(sorted(found - STAGES_IMPORTED_TODAY))
+    none_of(f"no longer true, strike it out above: {line}" for line in sorted(STAGES_IMPORTED_TODAY - found))
 
 
 def test_modules_of_one_room_do_not_import_each_other_in_circles() -> None:
-    known = {module for module, _ in MODULES}
     graph: dict[str, set[str]] = {}
-    for module, path in MODULES:
-        for node in ast.parse(path.read_text("utf-8")).body:
+    for module in MODULES:
+        for node in parsed(module).body:
             if isinstance(node, ast.If):  # TYPE_CHECKING
                 continue
             for _, target in imports(node):
-                if target in known and target != module and not module.startswith(target + "."):
+                if target in MODULES and target != module and not module.startswith(target + "."):
                     graph.setdefault(module, set()).add(target)
     visiting: list[str] = []
     done: set[str] = set()
@@ -139,39 +183,50 @@ def test_modules_of_one_room_do_not_import_each_other_in_circles() -> None:
     assert done
 
 
-@pytest.mark.parametrize(("module", "path"), MODULES, ids=[module for module, _ in MODULES])
-def test_own_modules_are_imported_at_the_top(module: str, path: Path) -> None:
-    if room(module).startswith("cli") or module.startswith(("backbones", "extractors", "stages")):
-        return  # the command line starts fast; settings of heavy rooms are readable without torch
-    tree = ast.parse(path.read_text("utf-8"))
-    for function in functions(tree):
-        inside = [target for _, target in imports(function)]
-        assert not inside, f"{module}.{function.name} imports {inside}"
+def test_own_modules_are_imported_at_the_top() -> None:
+    # But for the command line, which starts fast, and the settings of heavy rooms, which are read without torch.
+    late = ("cli", "backbones", "extractors", "stages")
+    none_of(
+        f"{module}.{function.name} imports {target}"
+        for module in MODULES
+        if not module.startswith(late)
+        for function in functions(parsed(module))
+        for _, target in imports(function)
+    )
 
 
-@pytest.mark.parametrize(("module", "path"), MODULES, ids=[module for module, _ in MODULES])
-def test_a_room_stays_small(module: str, path: Path) -> None:
-    text = path.read_text("utf-8")
-    assert text.count("\n") <= MAX_FILE, f"{path} is too long"
-    tree = ast.parse(text)
-    assert ast.get_docstring(tree), f"{path} does not say what it is"
-    for function in functions(tree):
+def test_a_room_stays_small() -> None:
+    none_of(fault for module in MODULES for fault in too_large(module))
+
+
+def too_large(module: str) -> Iterator[str]:
+    path = MODULES[module]
+    lines = path.read_text("utf-8").count("\n")
+    if lines > MAX_FILE:
+        yield f"{path} has {lines} lines"
+    if not ast.get_docstring(parsed(module)):
+        yield f"{path} does not say what it is"
+    if path.stem in NO_NAME:
+        yield f"{path} could hold anything"
+    for function in functions(parsed(module)):
         length = (function.end_lineno or 0) - function.lineno + 1
-        assert length <= MAX_FUNCTION, f"{path}: {function.name} has {length} lines"
         arguments = [a.arg for a in (*function.args.posonlyargs, *function.args.args) if a.arg not in ("self", "cls")]
-        if not room(module).startswith("cli"):
-            assert len(arguments) <= MAX_ARGUMENTS, f"{path}: {function.name} has {len(arguments)} arguments"
+        if length > MAX_FUNCTION:
+            yield f"{path}: {function.name} has {length} lines"
+        if len(arguments) > MAX_ARGUMENTS and not room(module).startswith("cli"):
+            yield f"{path}: {function.name} has {len(arguments)} arguments"
 
 
 def test_only_the_command_line_prints_or_exits() -> None:
-    for module, path in MODULES:
-        if room(module).startswith(("cli", "__main__")):
-            continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                to_a_stream = any(keyword.arg == "file" for keyword in node.keywords)
-                assert node.func.id not in ("exit", "quit"), f"{module} exits"
-                assert node.func.id != "print" or to_a_stream, f"{module} prints"
+    none_of(
+        f"{module} calls {node.func.id}()"
+        for module in MODULES
+        if not room(module).startswith(("cli", "__main__"))
+        for node in ast.walk(parsed(module))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if node.func.id in ("exit", "quit")
+        or (node.func.id == "print" and not any(keyword.arg == "file" for keyword in node.keywords))
+    )
 
 
 FORBIDDEN = re.compile(
@@ -180,10 +235,12 @@ FORBIDDEN = re.compile(
 
 
 def test_nothing_loads_pickles_or_runs_code_from_outside() -> None:
-    for module, path in MODULES:
-        for line in path.read_text("utf-8").splitlines():
-            found = FORBIDDEN.search(line)
-            assert not found or ".eval(" in line, f"{module}: {line.strip()}"
+    none_of(
+        f"{module}: {line.strip()}"
+        for module, path in MODULES.items()
+        for line in path.read_text("utf-8").splitlines()
+        if FORBIDDEN.search(line) and ".eval(" not in line
+    )
 
 
 def run_python(code: str) -> str:
@@ -193,7 +250,7 @@ def run_python(code: str) -> str:
 
 
 def test_the_core_works_without_torch() -> None:
-    core = [m for m, _ in MODULES if room(m) in CORE_WITHOUT_TORCH or m in CORE_WITHOUT_TORCH]
+    core = [m for m in MODULES if room(m) in CORE_WITHOUT_TORCH or m in CORE_WITHOUT_TORCH]
     assert len(core) > 25
     blocked = "import sys\nfor name in ('torch', 'transformers', 'peft', 'accelerate'): sys.modules[name] = None\n"
     run_python(blocked + "import " + ", ".join(f"mulcot.{module}" for module in core if module != "__init__"))
@@ -205,9 +262,7 @@ def test_help_and_import_stay_light() -> None:
 
 
 def test_everything_generated_is_current() -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "generated.py"), "--check"], capture_output=True, text=True, check=False
-    )
+    done = forked.run(str(ROOT / "tools" / "generated.py"), "--check")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from typer.main import get_command
 
 from mulcot.cli import app
@@ -30,13 +29,19 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_leads_somewhere(page: Path) -> None:
-    for target, heading in links(page):
-        assert target.is_relative_to(ROOT), f"{target} is outside the repository"
-        assert target.exists(), f"{page.name} links to {target}, which does not exist"
-        if heading and target.suffix == ".md":
-            assert heading in anchors(target), f"{page.name} links to {target.name}#{heading}, which it does not have"
+def test_every_link_leads_somewhere() -> None:
+    faults = [f"{page.name} {fault}" for page in PAGES for link in links(page) if (fault := fault_of(*link))]
+    assert not faults, "\n".join(["", *faults])
+
+
+def fault_of(target: Path, heading: str) -> str:
+    if not target.is_relative_to(ROOT):
+        return f"links to {target}, which is outside the repository"
+    if not target.exists():
+        return f"links to {target}, which does not exist"
+    if heading and target.suffix == ".md" and heading not in anchors(target):
+        return f"links to {target.name}#{heading}, which it does not have"
+    return ""
 
 
 def test_every_page_is_found_from_the_readme() -> None:

@@ -133,13 +133,13 @@ def test_a_transparent_palette_colour_is_laid_on_white():
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_every_exif_orientation_is_undone_as_pillow_does(orientation, order):
+def test_every_exif_orientation_is_undone_as_pillow_does(order):
     image = plain(RED, (32, 16))
     image.paste(BLUE, (0, 0, 16, 8))
-    data = saved(image, "PNG", exif=exif(orientation, order))
-    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
-    assert np.array_equal(np.asarray(open_image(data)), np.asarray(expected))
+    for orientation in range(1, 9):
+        data = saved(image, "PNG", exif=exif(orientation, order))
+        expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+        assert np.array_equal(np.asarray(open_image(data)), np.asarray(expected)), orientation
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
@@ -180,12 +180,11 @@ def test_formats_outside_the_list_are_named(kind):
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP"])
-@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.8])
-def test_a_file_cut_anywhere_is_truncated(kind, share):
+def test_a_file_cut_anywhere_is_truncated(kind):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     data = saved(Image.fromarray(noise), kind)
-    assert reason_of(data[: int(len(data) * share)]) == "truncated_image"
-    assert reason_of(data[:20]) == "truncated_image"
+    for length in (20, *(int(len(data) * share) for share in (0.01, 0.1, 0.5, 0.8))):
+        assert reason_of(data[:length]) == "truncated_image", length
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import forked
 from mulcot.check import check
 from mulcot.errors import MulcotError, NothingUsable, RunError, UnknownName
 from mulcot.pipeline import between, left_undone, run, status
@@ -130,9 +131,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
 
 
 def mulcot(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mulcot", *words], capture_output=True, text=True, timeout=240, check=False
-    )
+    return forked.run("-m", "mulcot", *words)
 
 
 def test_the_commands_run_check_and_status_agree(recipe: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "recipes" / "mulcot_rd"
 RECIPES = sorted(FOLDER.glob("*.yaml"))
 PAGE = (ROOT / "docs/real-models.md").read_text("utf-8")
-PUBLISHED: dict[str, Any] = runpy.run_path(str(ROOT / "tests" / "published_runs.py"))
+PUBLISHED: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "published_runs.py"))
 
 recipes = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import forked
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.backbones.runtime.loaded import LoadedModel
 from mulcot.backbones.runtime.sight import Memory, see
@@ -210,7 +210,7 @@ def test_a_tower_that_learns_gets_its_gradients(demo: QwenVL, pictures: list, tm
 
 
 WORKER = """
-import sys, torch, numpy as np
+import sys, time, torch, numpy as np
 from pathlib import Path
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.backbones.runtime.sight import see
@@ -219,7 +219,8 @@ model = QwenVL(model=sys.argv[1], image_size=56, dtype="fp32").load()
 model.network.remember(Path(sys.argv[2]), 2**30)
 pixels = torch.from_numpy(np.random.default_rng(0).standard_normal((24 * 16, 1176), dtype=np.float32))
 print("ready", flush=True)
-sys.stdin.readline()
+while not Path(sys.argv[3]).exists():
+    time.sleep(0.001)
 for _ in range(3):
     seen = see(model.network.inner.model, pixels, torch.tensor([[1, 4, 4]] * 24), model.network.memory, steady=True)
 print(float(torch.stack(seen.pooler_output).double().sum()))
@@ -229,12 +230,12 @@ print(float(torch.stack(seen.pooler_output).double().sum()))
 @pytest.mark.slow
 def test_two_processes_share_a_folder(demo: QwenVL, tmp_path: Path) -> None:
     folder = tmp_path / "vision"
-    command = [sys.executable, "-c", WORKER, demo.model, str(folder)]
-    both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    for each in both:
-        assert each.stdout is not None
-        assert each.stdout.readline() == "ready\n"
-    said = [each.communicate("go\n")[0] for each in both]
+    both = [forked.Fork("-c", WORKER, demo.model, str(folder), str(tmp_path / "go")) for _ in range(2)]
+    while not all(each.read("out") == "ready\n" for each in both):
+        assert all(each.poll() is None for each in both), [each.read("err") for each in both]
+        time.sleep(0.01)
+    (tmp_path / "go").touch()
+    said = [each.communicate()[0] for each in both]
     assert [each.returncode for each in both] == [0, 0]
     assert said[0] == said[1]
     files = [path for path in folder.rglob("*") if path.is_file()]

@@ -20,7 +20,7 @@ def test_the_counts_give_the_same_scores_as_the_pairs(rows: list[tuple[str | Non
     assert {name: float(value) for name, value in scores.items()} == pytest.approx(expected)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(ROWS)
 def test_scores_are_those_of_scikit_learn(rows: list[tuple[str | None, str]]) -> None:
     metrics = pytest.importorskip("sklearn.metrics")

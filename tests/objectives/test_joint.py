@@ -84,7 +84,7 @@ def assert_equal_gradients(found: Grads, expected: Grads, tolerance: float = 1e-
 @pytest.mark.parametrize("full", [False, True], ids=["lora", "full"])
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"])
 @given(drawn=st.lists(sizes, min_size=1, max_size=3), head_tokens=st.integers(1, 40))
-@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=8, suppress_health_check=list(HealthCheck))
 def test_losses_and_gradients_equal_two_separate_rows(
     models, example, family: str, full: bool, drawn: list[dict[str, object]], head_tokens: int
 ) -> None:

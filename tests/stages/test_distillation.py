@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from small import go, write_recipe
 
+import forked
 from mulcot.pipeline import METHODS
 from mulcot.recipe import load_recipe
 
@@ -65,7 +66,8 @@ def test_sharded_processes_give_the_same_models(
 ) -> None:
     """The assistant is spread over both processes, the student is not: one run may do either."""
     folder, _ = twice
-    done = launch(folder / "recipe.yaml", folder / "sharded", 2, "assistant.training.sharding=full")
+    words = (str(folder / "recipe.yaml"), f"output={folder / 'sharded'}", "assistant.training.sharding=full")
+    done = forked.together(2, "-m", "mulcot", "run", *words)
     assert done.returncode == 0, done.stderr[-3000:]
     for stage in ("3-assistant", "5-student"):
         one, two = (load_file(folder / run / stage / "model/adapter_model.safetensors") for run in ("one", "sharded"))
@@ -89,7 +91,7 @@ def test_only_the_first_process_writes_and_speaks(twice: tuple[Path, subprocess.
 @pytest.mark.slow
 def test_a_finished_run_is_skipped_by_all_processes(twice: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, _ = twice
-    done = launch(folder / "recipe.yaml", folder / "two", 2)
+    done = forked.together(2, "-m", "mulcot", "run", str(folder / "recipe.yaml"), f"output={folder / 'two'}")
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stderr.count("student: unchanged, skipped") == 1
 

@@ -23,7 +23,7 @@ from mulcot.predicting.answers import with_chain
 from mulcot.predicting.predictor import Predictor
 from mulcot.progress import Reporter
 from mulcot.records import Example, Prediction, Rationale, read_lines
-from mulcot.rundir import RunFolder, StageRecord, file_hash
+from mulcot.rundir import RunFolder, StageFolder, StageRecord, file_hash
 from mulcot.stages.base import Job
 from mulcot.stages.dataset import DatasetStage
 from mulcot.stages.evaluate import EvaluateStage
@@ -37,11 +37,23 @@ NAMES = ("dataset", "teacher", "assistant", "annotate", "student", "evaluate")
 QUICK: dict[str, Any] = {"decoding": Decoding(max_tokens=3), "similarity": False, "faithfulness": 2, "batch_size": 4}
 
 
+def stages_of(folder: Path) -> dict[str, StageFolder]:
+    return {name: RunFolder(folder).stage(number, name) for number, name in enumerate(NAMES, 1)}
+
+
 @pytest.fixture
-def job(tmp_path: Path) -> Job:
+def job(prepared: Job, tmp_path: Path) -> Job:
     """A run up to its student, with tiny models that have learnt nothing."""
-    run = RunFolder(tmp_path / "run")
-    stages = {name: run.stage(number, name) for number, name in enumerate(NAMES, 1)}
+    shutil.copytree(prepared.folder.path.parent, tmp_path / "run")
+    stages = stages_of(tmp_path / "run")
+    return Job(**{**_fields(prepared), "folder": stages["evaluate"], "before": stages})
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """What each `job` is a copy of."""
+    folder = tmp_path_factory.mktemp("prepared")
+    stages = stages_of(folder / "run")
     for stage in stages.values():
         stage.path.mkdir(parents=True)
     small = Synthetic(train=6, dev=3, test=5, hard=3)
@@ -57,7 +69,7 @@ def job(tmp_path: Path) -> Job:
                 )
                 file.write(chain.to_line())
     (stages["teacher"] / "failures.jsonl").touch()
-    model = QwenVL.demo(tmp_path / "base").load()
+    model = QwenVL.demo(folder / "base").load()
     for name in ("assistant", "student"):
         model.save(stages[name] / "model")
         save_task(SavedTask(Sentiment()), stages[name] / "model")

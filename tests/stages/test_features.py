@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import forked
 from mulcot.datasets.synthetic_science import SyntheticScience
 from mulcot.errors import DataError, MediaError
 from mulcot.extractors.runtime.loaded import LoadedExtractor
@@ -130,7 +129,7 @@ def test_a_killed_stage_ends_with_the_same_bytes(tmp_path: Path, job: Job, stage
     stage.run(job)
     other = job_in(tmp_path / "other")
     code = KILLED.format(tests=str(Path(__file__).parent), vit=stage.extractor.model, run=str(tmp_path / "other"))  # type: ignore[attr-defined]
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+    done = forked.run("-c", textwrap.dedent(code))
     assert done.returncode == -signal.SIGKILL
     assert len(FeatureStore.open(other.folder / "features")) == 6
     stage.run(other)

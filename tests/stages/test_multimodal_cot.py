@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from safetensors.torch import load_file
 from science import QUESTIONS, write_science
 from small import go, write_chains
 
+import forked
 from mulcot.check import check
 from mulcot.datasets.base import datasets
 from mulcot.errors import MulcotError, NothingUsable, RecipeError, TrainingError
@@ -111,8 +109,7 @@ def test_a_killed_stage_continues_to_the_same_bytes(science: Path, tmp_path: Pat
     if stage == "answer":
         shutil.copytree(science / "run/4-rationale", tmp_path / "run/4-rationale", dirs_exist_ok=True)
     options = ["rationale.folds=2", f"{stage}.training.checkpoint_minutes=1e-9", "rationale.shard=8"]
-    command = [sys.executable, KILLED, str(recipe), stage, str(after), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = forked.run(KILLED, str(recipe), stage, str(after), *options)
     assert done.returncode == -signal.SIGKILL, done.stderr
     go(recipe, *options, first=stage, last=stage)
     assert hashes(tmp_path / "run" / place) == hashes(science / "run" / place)
@@ -121,10 +118,8 @@ def test_a_killed_stage_continues_to_the_same_bytes(science: Path, tmp_path: Pat
 @pytest.mark.slow
 def test_two_processes_give_the_models_of_one(science: Path, tmp_path: Path) -> None:
     recipe = copy_run(science, tmp_path, without=("4-rationale", "5-answer", "6-evaluate", "7-report"))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "mulcot"]
-    command += ["run", str(recipe), "--from", "rationale", "--to", "answer", "rationale.folds=2"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=env)
+    words = (str(recipe), "--from", "rationale", "--to", "answer", "rationale.folds=2")
+    done = forked.together(2, "-m", "mulcot", "run", *words)
     assert done.returncode == 0, done.stderr[-3000:]
     for model in ("4-rationale/model", "5-answer/model", "4-rationale/folds/1/model"):
         one, two = (load_file(folder / "run" / model / "model.safetensors") for folder in (science, tmp_path))

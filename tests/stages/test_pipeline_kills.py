@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import forked
 from mulcot.pipeline import METHODS
 from mulcot.recipe import load_recipe
 from mulcot.rundir import RunFolder
@@ -60,8 +61,7 @@ def recipe(folder: Path, method: str) -> Path:
 
 
 def start(path: Path, *kill: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(KILLED), str(path), *kill]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    return forked.run(str(KILLED), str(path), *kill, timeout=600)
 
 
 def finished(path: Path, method: str, stage: str) -> bool:
@@ -83,7 +83,8 @@ def results(path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("method", SECTIONS)
 def test_killed_in_every_stage_the_run_ends_with_the_same_scores_and_weights(tmp_path: Path, method: str) -> None:
     calm = recipe(tmp_path / "calm", method)
-    done = start(calm)
+    command = [sys.executable, str(KILLED), str(calm)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     took: dict[str, float] = json.loads(done.stdout)
     assert set(took) == {stage for stage in METHODS[method] if load_recipe(calm).recipe.stage(stage)}

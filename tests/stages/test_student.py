@@ -4,14 +4,13 @@ import hashlib
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from small import go, write_recipe
 
+import forked
 from mulcot.errors import TrainingError
 
 KILLED = str(Path(__file__).parent / "killed.py")
@@ -50,8 +49,7 @@ def test_a_killed_student_continues_to_the_same_weights_bit_for_bit(annotated: P
     shutil.copytree(annotated / "run", tmp_path / "killed")
     options = (f"output={tmp_path / 'killed'}", "annotate.top_k=100000", dropout)
     slow = "student.training.checkpoint_minutes=1e-9"
-    command = [sys.executable, KILLED, str(annotated / "recipe.yaml"), "21", *options, slow]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = forked.run(KILLED, str(annotated / "recipe.yaml"), "21", *options, slow)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert 0 < len(curve(tmp_path / "killed")) < len(curve(tmp_path / "undisturbed"))
     student(annotated, tmp_path / "killed", dropout)

@@ -17,23 +17,22 @@ from typing import Any
 
 import pytest
 
+import forked
 from mulcot.errors import RunLocked
 from mulcot.rundir import RunFolder
 from mulcot.teachers.simulation.settings import Mistakes
 
-MULCOT = [sys.executable, "-m", "mulcot"]
 RESULTS = ("rationales.jsonl", "failures.jsonl")
 
 
 @contextmanager
 def simulated(*options: str, port: int = 0) -> Iterator[int]:
     """A simulated teacher; gives its port."""
-    command = [*MULCOT, "teacher", "simulate", "--port", str(port), *options]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert server.stdout is not None
+    server = forked.Fork("-m", "mulcot", "teacher", "simulate", "--port", str(port), *options)
     try:
-        line = server.stdout.readline()
-        yield int(line.rstrip().removesuffix("/v1").rpartition(":")[2])
+        while server.poll() is None and "\n" not in server.read("out"):
+            time.sleep(0.01)
+        yield int(server.read("out").rstrip().removesuffix("/v1").rpartition(":")[2])
     finally:
         server.send_signal(signal.SIGKILL)
         server.communicate()
@@ -55,9 +54,7 @@ def recipe(folder: Path, port: int, number: int = 40, **backend: Any) -> Path:
 
 
 def run(path: Path, *overrides: str, timeout: float = 280) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*MULCOT, "run", str(path), *overrides], capture_output=True, text=True, timeout=timeout, check=False
-    )
+    return forked.run("-m", "mulcot", "run", str(path), *overrides, timeout=timeout)
 
 
 def results(path: Path) -> list[bytes]:
@@ -88,7 +85,8 @@ def served(port: int) -> dict[str, Any]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     with simulated("mistakes.missing_fields=0.2") as port:
         path = recipe(tmp_path_factory.mktemp("undisturbed"), port)
-        done = run(path)
+        command = [sys.executable, "-m", "mulcot", "run", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
         assert done.returncode == 0, done.stderr
         return results(path)
 
@@ -97,7 +95,7 @@ def killed_and_continued(path: Path, port: int, kills: int, dice: random.Random)
     """Kills the run at random moments, then lets it finish; no committed reply may be asked for again."""
     width = 8
     for _ in range(kills):
-        process = subprocess.Popen([*MULCOT, "run", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = forked.Fork("-m", "mulcot", "run", str(path))
         begun = committed(path)
         wanted, deadline = begun + dice.randint(0, 3), time.monotonic() + 30
         while process.poll() is None and committed(path) <= wanted and time.monotonic() < deadline:
@@ -160,7 +158,7 @@ def test_replies_of_fifty_megabytes_are_not_read(undisturbed: list[bytes], tmp_p
 def test_a_server_that_is_gone_for_a_while_is_waited_for(undisturbed: list[bytes], tmp_path: Path) -> None:
     with simulated("mistakes.missing_fields=0.2", "latency_ms=50") as port:
         path = recipe(tmp_path, port)
-        process = subprocess.Popen([*MULCOT, "run", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = forked.Fork("-m", "mulcot", "run", str(path))
         deadline = time.monotonic() + 240
         while committed(path) < 8:
             assert process.poll() is None
@@ -208,7 +206,7 @@ def test_a_wrong_key_and_an_unknown_model_fail_once_and_at_once(tmp_path: Path, 
 def test_two_processes_never_write_one_run_folder(tmp_path: Path) -> None:
     with simulated("latency_ms=1500") as port:
         path = recipe(tmp_path, port)
-        first = subprocess.Popen([*MULCOT, "run", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        first = forked.Fork("-m", "mulcot", "run", str(path))
         deadline = time.monotonic() + 240
         while committed(path) < 1:
             assert time.monotonic() < deadline
@@ -224,9 +222,7 @@ def test_two_processes_never_write_one_run_folder(tmp_path: Path) -> None:
 def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(undisturbed: list[bytes], tmp_path: Path) -> None:
     with simulated("mistakes.missing_fields=0.2", "latency_ms=100") as port:
         path = recipe(tmp_path, port)
-        process = subprocess.Popen(
-            [*MULCOT, "run", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        process = forked.Fork("-m", "mulcot", "run", str(path))
         deadline = time.monotonic() + 240
         while committed(path) < 5:
             assert time.monotonic() < deadline

@@ -48,7 +48,6 @@ def test_a_letter_that_was_told_is_found_out() -> None:
     assert find_leak("since the answer is B", LETTERS) is not None
 
 
-@pytest.mark.parametrize("labels", [MOODS, LETTERS, ()])
 @pytest.mark.parametrize(
     "chain",
     [
@@ -77,5 +76,6 @@ def test_a_letter_that_was_told_is_found_out() -> None:
         "The prompt reply of the airline pleased her. The instructions on the sign are clear.",
     ],
 )
-def test_labels_answers_and_gold_that_a_post_shows_are_no_leak(chain: str, labels: tuple[str, ...]) -> None:
-    assert find_leak(chain, labels) is None
+def test_labels_answers_and_gold_that_a_post_shows_are_no_leak(chain: str) -> None:
+    for labels in (MOODS, LETTERS, ()):
+        assert find_leak(chain, labels) is None, labels

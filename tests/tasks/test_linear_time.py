@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 
 import pytest
 
@@ -78,37 +79,40 @@ def look_for_leak(text: str) -> object:
 WORKS = [read_sentiment, read_choice, insert, look_for_leak]
 
 
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("work", WORKS)
-def test_no_repetition_of_anything_blows_up(work: Callable[[str], object], head: str) -> None:
+works = pytest.mark.parametrize("work", WORKS)
+
+
+@works
+def test_no_repetition_of_anything_blows_up(work: Callable[[str], object]) -> None:
     """Quadratic work on 20 000 characters takes many seconds."""
-    for unit in UNITS:
-        text = head + unit * (20_000 // len(unit))
-        assert ends_within(0.5, lambda text=text: work(text)), unit
+    for head in HEADS:
+        for unit in UNITS:
+            text = head + unit * (20_000 // len(unit))
+            assert ends_within(0.5, lambda text=text: work(text)), (unit, head)
 
 
 def check_growth(work: Callable[[str], object], unit: str, head: str, length: int) -> None:
     assert grows_linearly(lambda size: work(head + unit * (size // len(unit))), length), (unit, head)
 
 
-@pytest.mark.parametrize("work", WORKS)
-@pytest.mark.parametrize("unit", ['"Prediction": "\\x", ', "Prediction: positive ", '\\"'])
-def test_longer_texts_take_longer_in_proportion(work: Callable[[str], object], unit: str) -> None:
-    check_growth(work, unit, "", 200_000)
+@pytest.mark.slow
+@works
+def test_a_million_characters_are_read_in_linear_time(work: Callable[[str], object]) -> None:
+    for unit in (
+        '"Prediction": "\\x", ',
+        "positive ",
+        "(B) ",
+        "\n",
+        '\\"',
+        "since the label ",
+        "Prediction: positive ",
+    ):
+        check_growth(work, unit, "", 1_000_000)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("work", WORKS)
-@pytest.mark.parametrize(
-    "unit", ['"Prediction": "\\x", ', "positive ", "(B) ", "\n", '\\"', "since the label ", "Prediction "]
-)
-def test_a_million_characters_are_read_in_linear_time(work: Callable[[str], object], unit: str) -> None:
-    check_growth(work, unit, "", 1_000_000)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("work", WORKS)
-def test_time_grows_with_the_text_alone(work: Callable[[str], object], head: str) -> None:
-    for unit in UNITS:
+@works
+def test_time_grows_with_the_text_alone(work: Callable[[str], object]) -> None:
+    """Every unit, and every head with some of them; of shorter texts all pairs were tried above."""
+    for unit, head in zip(UNITS, cycle(HEADS)):
         check_growth(work, unit, head, 100_000)

@@ -6,8 +6,6 @@ import asyncio
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import textwrap
 import time
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import forked
 from mulcot.errors import RunError
 from mulcot.teachers import database
 from mulcot.teachers.base import Finish, Reply, Usage
@@ -136,17 +135,17 @@ WRITER = textwrap.dedent(
 )
 
 
-def writer(path: Path, name: str, count: int = 10**6) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WRITER, str(path), name, str(count)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def writer(path: Path, name: str, count: int = 10**6) -> forked.Fork:
+    return forked.Fork("-c", WRITER, str(path), name, str(count))
 
 
 def kill_and_check(path: Path, lines: int) -> None:
-    with writer(path, f"run-{lines}") as process:
-        assert process.stdout is not None
-        told = [process.stdout.readline().strip() for _ in range(lines)]
-        os.kill(process.pid, signal.SIGKILL)
-        told += [line.strip() for line in process.stdout if line.endswith("\n")]
+    process = writer(path, f"run-{lines}")
+    while process.read("out").count("\n") < lines:
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    told = [line.strip() for line in process.communicate()[0].splitlines(keepends=True) if line.endswith("\n")]
     with Ledger(path) as ledger:
         assert len(told) >= lines
         for key in told:

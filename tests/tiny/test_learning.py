@@ -36,17 +36,25 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_one_others(tmp_path: Path) -> None:
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        build(tmp_path / name, SMALL, seed, Reporter.silent())
-    first, second, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
-    assert first == second
-    assert first != other
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The weights that seed 0 gives."""
+    return built(tmp_path_factory.mktemp("whole") / "m", 0)
 
 
-def test_an_interrupted_build_goes_on_behind_its_last_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build(tmp_path / "whole", SMALL, 0, Reporter.silent())
+def built(folder: Path, seed: int) -> bytes:
+    build(folder, SMALL, seed, Reporter.silent())
+    return (folder / "model.safetensors").read_bytes()
 
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_others(whole: bytes, tmp_path: Path) -> None:
+    assert built(tmp_path / "again", 0) == whole
+    assert built(tmp_path / "other", 1) != whole
+
+
+def test_an_interrupted_build_goes_on_behind_its_last_stage(
+    whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -55,9 +63,7 @@ def test_an_interrupted_build_goes_on_behind_its_last_stage(tmp_path: Path, monk
         with pytest.raises(KeyboardInterrupt):
             build(tmp_path / "broken", SMALL, 0, Reporter.silent())
     monkeypatch.setattr("mulcot.tiny.build.learn_to_see", stop)  # must not be needed again
-    build(tmp_path / "broken", SMALL, 0, Reporter.silent())
-    whole, broken = (tmp_path / name / "model.safetensors" for name in ("whole", "broken"))
-    assert whole.read_bytes() == broken.read_bytes()
+    assert built(tmp_path / "broken", 0) == whole
 
 
 def test_a_fresh_model_looks_back_and_copies(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 from toy import Posts, curve, train
 
+import forked
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.errors import Interrupted, RunError, TrainingError
 from mulcot.training.loop import Score
@@ -37,9 +38,9 @@ def fresh(folder: Path) -> Path:
 
 def run(base: Path, folder: Path, *options: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
     folder.mkdir(exist_ok=True)
-    launch = [sys.executable]
-    if processes > 1:
-        launch += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    if processes == 1:
+        return forked.run(TOY, str(base), str(folder), *options, timeout=300)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     return subprocess.run(
         [*launch, TOY, str(base), str(folder), *options], capture_output=True, text=True, timeout=300, check=False
     )
@@ -217,7 +218,8 @@ def test_sharded_processes_train_save_and_continue_like_whole_ones(base: Path, t
     for sharding in ("none", "full"):
         folder = tmp_path / sharding
         for epochs in (2, 3):  # the second continues the first
-            done = run(base, folder, f"epochs={epochs}", f'sharding="{sharding}"', processes=2)
+            folder.mkdir(exist_ok=True)
+            done = forked.together(2, TOY, str(base), str(folder), f"epochs={epochs}", f'sharding="{sharding}"')
             assert done.returncode == 0, done.stderr[-3000:]
         newest = sorted((folder / "checkpoints").glob("step-*"))[-1]
         assert newest.name == "step-00000009"

@@ -118,9 +118,9 @@ def test_a_useless_header_is_one_error(tmp_path: Path, text: str, message: str) 
 HOSTILE = ['2,"x', '2,a",b,"c', '"""', '2,"a""', '","', 'x,"",y,"', '"']
 
 
-@pytest.mark.parametrize("line", HOSTILE)
 @pytest.mark.parametrize("columns", [3, 300])
-def test_reading_takes_linear_time_whatever_the_quotes(tmp_path: Path, line: str, columns: int) -> None:
+def test_reading_takes_linear_time_whatever_the_quotes(tmp_path: Path, columns: int) -> None:
     header = ",".join(f"c{number}" for number in range(columns))
-
-    assert grows_linearly(lambda count: read(tmp_path / "x", header + "\n" + f"{line}\n" * count), 2000)
+    for line in HOSTILE:
+        text = f"{line}\n"
+        assert grows_linearly(lambda count, text=text: read(tmp_path / "x", header + "\n" + text * count), 2000), line

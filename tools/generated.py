@@ -23,6 +23,7 @@ from mulcot.recipe import Recipe
 from mulcot.settings import Settings
 from mulcot.stages.evaluate_questions import EvaluateQuestionsStage
 from mulcot.training.settings import Training
+from mulcot.world.tables import TABLES
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "mulcot"
@@ -125,8 +126,13 @@ def tree() -> str:
 
 def published(table: str) -> str:
     """A table of docs/real-models.md."""
-    made: str = runpy.run_path(str(ROOT / "tests" / "published_runs.py"))[table]()
+    made: str = runpy.run_path(str(ROOT / "tools" / "published_runs.py"))[table]()
     return made
+
+
+def world(table: str) -> str:
+    """A table of docs/world.md, from the world's own data."""
+    return TABLES[table]()
 
 
 def recipe_keys() -> str:
@@ -136,7 +142,9 @@ def recipe_keys() -> str:
 
 def layers() -> str:
     """Who may import whom: the test's own table."""
-    lines = runpy.run_path(str(ROOT / "tests" / "test_architecture.py"))["LAYERS"]
+    tree = ast.parse((ROOT / "tests" / "test_architecture.py").read_text("utf-8"))
+    found = [node for node in tree.body if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "LAYERS"]
+    lines: list[set[str]] = ast.literal_eval(found[0].value) if found and found[0].value else []
     rows = ["| line | rooms |", "| --- | --- |"]
     for number, rooms in enumerate(lines, 1):
         rows.append(f"| {number} | " + ", ".join(f"`{room}`" for room in sorted(rooms)) + " |")
@@ -215,6 +223,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "section": section,
     "tree": tree,
     "variants": variants,
+    "world": world,
 }
 
 

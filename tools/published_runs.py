@@ -216,6 +216,7 @@ def recipe_of(name: str) -> Recipe:
 
 
 def cases_of(recipe: Recipe, stage: TeacherStage) -> Cases:
+    """Every example, with the requests that it would be asked with."""
     judge = Judge(recipe.task, stage.preset, stage.filters)
     start = stage.backend.start_sampling()
     pictures: Any = _Pictures()
@@ -223,6 +224,7 @@ def cases_of(recipe: Recipe, stage: TeacherStage) -> Cases:
 
 
 def post(number: int) -> Example:
+    """One post of usual length with a picture."""
     picture = ImageRef(path="1.jpg")
     return Example(id=str(number), split="train", text=POST, images=(picture,), aspect="word word", label="neutral")
 
@@ -236,6 +238,7 @@ class _Pictures:
 
 @contextmanager
 def variable(name: str, value: str) -> Iterator[None]:
+    """Sets an environment variable for as long."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:
