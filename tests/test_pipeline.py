@@ -242,3 +242,10 @@ def test_a_run_ends_after_its_data_where_a_later_stage_will_not_find_what_it_nee
     assert "first 2 rows" in caught.value.hint
     assert not (tmp_path / "run" / "2-teacher").exists(), "nothing was asked"
     assert "the label 'positive'" in check(loaded, QUIET).problems[0]
+
+
+def test_statistics_that_were_spoiled_are_named_with_what_to_do(recipe: Path, tmp_path: Path) -> None:
+    go(recipe)
+    (tmp_path / "run" / "1-dataset" / "statistics.json").write_text('{"splits": {"train": {}}}', "utf-8")
+    with pytest.raises(RunError, match=r"statistics\.json cannot be read"):
+        run(load_recipe(recipe, list(STUDENT)), QUIET, first="teacher", last="teacher")

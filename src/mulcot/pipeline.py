@@ -124,8 +124,13 @@ def _look_at_data(chosen: tuple[str, ...], loaded: Loaded, folder: RunFolder) ->
     recipe, dataset = loaded.recipe, folder.stage(1, "dataset")
     if dataset.record is None:
         return
-    found = json.loads((dataset / "statistics.json").read_text("utf-8"))["splits"]
-    splits = {name: SplitStatistics.from_json(split) for name, split in found.items()}
+    path = dataset / "statistics.json"
+    try:
+        found = json.loads(path.read_text("utf-8"))["splits"]
+        splits = {name: SplitStatistics.from_json(split) for name, split in found.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        hint = f"Delete {dataset / 'stage.json'}; the same command writes it again."
+        raise RunError(f"{path} cannot be read", hint=hint) from None
     stages = {name: stage for name in METHODS[recipe.method] if (stage := recipe.stage(name)) is not None}
     problems = [f"{lack.stage}: {lack.text}" for lack in lacking(stages, splits) if lack.stage in chosen]
     if problems:

@@ -33,13 +33,16 @@ def test_a_model_that_is_no_better_than_one_answer_to_everything_is_told(job: Jo
     warn_of_one_answer(job, "assistant", 0.75, dev, [])
     assert not job.warnings
     warn_of_one_answer(job, "assistant", 0.5, dev, [])
-    assert "assistant is right on 50.0% of 4 dev examples at best, and always answering 'a' on 50.0%" in job.warnings[0]
+    assert (
+        "the assistant model is right on 50.0% of 4 dev examples at best, and always answering 'a' on"
+        in job.warnings[0]
+    )
 
 
 def test_without_dev_it_is_told_that_training_examples_decided(job: Job) -> None:
     warn_of_one_answer(job, "student", 0.9, [], labelled("a", "b"))
     assert job.warnings == [
-        "there is no labelled dev example: training examples decided which state of student is best"
+        "there is no labelled dev example: training examples decided which state of the student model is best"
     ]
 
 

@@ -135,7 +135,7 @@ class AnswerStage(Stage):
         if machine.rank == 0:
             keep(job, result.best_folder, job.folder / MODEL, self._told(job))
         machine.release()
-        warn_of_one_answer(job, "the model that answers", result.best.value, *watched)
+        warn_of_one_answer(job, self.name, result.best.value, *watched)
         sources = Counter(reasons.get(example.id, NOTHING).source for example in train)
         told = {f"by_{name}": number for name, number in sorted(sources.items())} if reasons else {}
         accuracy = round(result.best.value, 4)

@@ -183,13 +183,13 @@ def warn_of_one_answer(job: Job, who: str, accuracy: float, dev: Sequence[Exampl
     """Warns where the best state is worth no more than one answer to everything, and where dev could not choose it."""
     examples, where = (dev, "dev") if dev else (train, "training")
     if not dev:
-        job.warn(f"there is no labelled dev example: training examples decided which state of {who} is best")
+        job.warn(f"there is no labelled dev example: training examples decided which state of the {who} model is best")
     right = [example.label or "" for example in examples]
     usual = majority(right)
     floor = right.count(usual) / len(right)
     if accuracy <= floor:
         job.warn(
-            f"{who} is right on {accuracy:.1%} of {len(right):,} {where} examples at best, and always answering "
+            f"the {who} model is right on {accuracy:.1%} of {len(right):,} {where} examples at best, and always answering "
             f"{usual!r} on {floor:.1%}: it has learned nothing that can be told. Look at its curves, then at "
             f"training.epochs and training.learning_rate, or for more data"
         )
