@@ -55,13 +55,11 @@ def serve(
             f"--host {host} can be reached by other machines, and everybody there could use the model",
             hint="Give --tokens FILE, or --no-auth if that is what you want.",
         )
-    from mulcot.predicting.places import find_model
     from mulcot.serving.remote import check_hosts
     from mulcot.serving.samples import read_samples
     from mulcot.serving.settings import Serving
     from mulcot.serving.tokens import Tokens
 
-    find_model(model)
     check_hosts(allow_image_hosts or ())
     serving = Serving(
         name=name or _name_of(model),
@@ -81,6 +79,9 @@ def serve(
 
 
 def _serve(serving: Serving, model: Path, max_tokens: int) -> None:
+    from mulcot.predicting.places import find_model
+
+    find_model(model)  # before torch is imported, which takes seconds
     from mulcot.serving.app import build
     from mulcot.serving.server import bind, make_server
 
