@@ -42,8 +42,8 @@ def write_rows(folder: Path, rows: int) -> Path:
 def count(path: Path) -> dict[str, float]:
     """What `mulcot data check files path=...` does, timed."""
     from mulcot.datasets import datasets, read
+    from mulcot.datasets.statistics import Census
     from mulcot.media import Store
-    from mulcot.statistics import Census
     from mulcot.tasks import tasks
 
     started = time.perf_counter()

@@ -40,10 +40,10 @@ import torch
 from shapes import PICTURE, SHAPES, Shape, build, draw, wait
 from torch import Tensor, nn
 
-from mulcot.encoded import Branch, Encoded, Layout
-from mulcot.inference.answer import answer
-from mulcot.inference.prefill import prefill
-from mulcot.inference.settings import Decoding
+from mulcot.backbones.vlm.answer import answer
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.encoded import Branch, Encoded, Layout
+from mulcot.backbones.vlm.prefill import prefill
 
 LABEL_TOKENS = 12
 WORDING = 9

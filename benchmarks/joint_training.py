@@ -41,12 +41,12 @@ import torch
 from shapes import SHAPES, VOCABULARY, Shape, build, draw, wait
 from torch import Tensor, nn
 
-from mulcot.backbones.runtime.network import KERNELS, Attention, Network
-from mulcot.backbones.runtime.tuning import trainable
-from mulcot.encoded import Encoded
+from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.network import KERNELS, Attention, Network
+from mulcot.backbones.vlm.rows import PADDING, Batch, Counts, Layout, mask, pack
+from mulcot.backbones.vlm.tuning import trainable
 from mulcot.objectives import JointObjective
-from mulcot.objectives.joint import Joint
-from mulcot.objectives.rows import PADDING, Batch, Counts, Layout, mask, pack
+from mulcot.objectives.joint_loss import Joint
 
 KINDS = ("published", "two_rows", "shared_prefix")
 FORMULA = (

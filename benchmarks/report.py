@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from made_runs import make_run
 from mulcot.media import Gallery, Store
-from mulcot.pages.report import write_report
+from mulcot.report.pages.report import write_report
 
 
 def measure(predictions: int) -> dict[str, float]:

@@ -30,7 +30,7 @@ from mulcot.metrics.chains import ChainScorer
 from mulcot.metrics.distinct import text_distinct
 from mulcot.metrics.meteor import Synonyms, meteor
 from mulcot.metrics.rouge import published_rouge_l
-from mulcot.metrics.tokens import Words, stem
+from mulcot.metrics.tokenisation import Words, stem
 from mulcot.metrics.wordnet import find_wordnet, open_wordnet
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "metrics"))

@@ -33,9 +33,9 @@ import aiohttp
 import torch
 
 from mulcot.backbones.tiny import Tiny
-from mulcot.inference.settings import Decoding
-from mulcot.predicting.posts import Post
-from mulcot.predicting.predictor import Predictor
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.predict.posts import Post
+from mulcot.predict.predictor import Predictor
 from mulcot.serving.app import build
 from mulcot.serving.server import bind, make_server
 from mulcot.serving.settings import Serving

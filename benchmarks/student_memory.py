@@ -28,13 +28,13 @@ import torch
 from safetensors.torch import save_file
 from shapes import SHAPES, Shape, build, draw
 
-from mulcot.backbones.runtime.network import Network
-from mulcot.backbones.runtime.tuning import trainable
-from mulcot.encoded import Encoded
-from mulcot.objectives.distillation import Resident, soft_labels
-from mulcot.objectives.joint import Joint, Teaching, hidden_states
-from mulcot.objectives.rows import Batch, pack
+from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.network import Network
+from mulcot.backbones.vlm.rows import Batch, hidden_states, pack
+from mulcot.backbones.vlm.tuning import trainable
+from mulcot.objectives.joint_loss import Joint, Teaching
 from mulcot.objectives.settings import DistillationObjective
+from mulcot.objectives.soft_loss import Resident, soft_labels
 from mulcot.rundir import write_json
 from mulcot.training.lessons import ids_hash
 from mulcot.training.softlabels import SoftIndex, SoftLabels

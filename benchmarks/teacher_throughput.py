@@ -31,12 +31,12 @@ from PIL import Image
 
 from mulcot.media import Gallery, Store
 from mulcot.records import ImageRef
-from mulcot.teachers.base import Request, Sampling
-from mulcot.teachers.client import Client, open_client
-from mulcot.teachers.crowd import run_all
-from mulcot.teachers.images import ImageSettings, Picture, Pictures
-from mulcot.teachers.ledger import Ledger
-from mulcot.teachers.openai_compatible import OpenAICompatible
+from mulcot.teacher.backends.openai_compatible import OpenAICompatible
+from mulcot.teacher.base import Request, Sampling
+from mulcot.teacher.transport.client import Client, open_client
+from mulcot.teacher.transport.crowd import run_all
+from mulcot.teacher.transport.images import ImageSettings, Picture, Pictures
+from mulcot.teacher.transport.ledger import Ledger
 
 LATENCY = 0.2
 SAMPLING = Sampling()

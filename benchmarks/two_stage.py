@@ -42,16 +42,16 @@ from transformers import (
     ViTModel,
 )
 
-from mulcot.backbones.runtime.quiet import quiet
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.quiet import quiet
 from mulcot.datasets.synthetic_science import SyntheticScience
 from mulcot.extractors.vit import Vit
 from mulcot.features import FeatureStore, FeatureWriter, Kind
-from mulcot.fusion import EncodedQuestion
-from mulcot.fusion.batch import FusionBatch, pack
-from mulcot.fusion.network import Fusion, FusionNetwork
-from mulcot.fusion.writing import Vocabulary, write
-from mulcot.inference.settings import Decoding
 from mulcot.media import Store, encode_jpeg
+from mulcot.multimodal_cot import EncodedQuestion
+from mulcot.multimodal_cot.batch import FusionBatch, pack
+from mulcot.multimodal_cot.network import Fusion, FusionNetwork
+from mulcot.multimodal_cot.writing import Vocabulary, write
 from mulcot.progress import Reporter
 from mulcot.records import Example
 from mulcot.rundir import StageFolder

@@ -21,10 +21,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from mulcot.evaluating.asking import read_answers
-from mulcot.evaluating.questioning import score_questions, with_repaired
-from mulcot.formats.asked import ask
-from mulcot.formats.reasons import load_explained, load_taught
+from mulcot.evaluation.asking import read_answers
+from mulcot.evaluation.question_scoring import score_questions, with_repaired
+from mulcot.multimodal_cot.lettered import ask
+from mulcot.multimodal_cot.rationales import load_explained, load_taught
 from mulcot.provenance import provenance
 from mulcot.records import Example, Prediction, read_lines
 from mulcot.tasks.multiple_choice import MultipleChoice

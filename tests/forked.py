@@ -111,10 +111,10 @@ def together(number: int, *command: str, timeout: float = 240) -> subprocess.Com
 
 
 def serve() -> None:
-    import mulcot.backbones.runtime.loaded
+    import mulcot.backbones.vlm.loaded
     import mulcot.cli
-    import mulcot.fusion.model
-    import mulcot.predicting.opening
+    import mulcot.multimodal_cot.model
+    import mulcot.open_predictor
     import mulcot.recipe
     import mulcot.serving.app
     import mulcot.training.loop  # noqa: F401

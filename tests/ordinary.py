@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from mulcot.backbones.runtime.network import Network
-from mulcot.backbones.runtime.qwen import LoadedQwen
+from mulcot.backbones.vlm.network import Network
+from mulcot.backbones.vlm.qwen import LoadedQwen
 
 
 def refuse_branches(monkeypatch: pytest.MonkeyPatch) -> list[int]:

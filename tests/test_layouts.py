@@ -9,8 +9,8 @@ import pytest
 from small import go, write_recipe
 
 from mulcot import Post, Predictor
+from mulcot.backbones.vlm.decoding import Decoding
 from mulcot.export.model import export_model
-from mulcot.inference.settings import Decoding
 from mulcot.records import Prediction
 from mulcot.world.picture import paint
 from mulcot.world.posts import make_post

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import forked
-from mulcot.check import check
+from mulcot.cli.check import check
 from mulcot.errors import MulcotError, NothingUsable, RunError, UnknownName
 from mulcot.pipeline import between, left_undone, run, status
 from mulcot.progress import Reporter

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.check import check
 from mulcot.cli import app
+from mulcot.cli.check import check
 from mulcot.datasets.mvsa import Mvsa
 from mulcot.datasets.twitter import Twitter
 from mulcot.errors import RecipeError

@@ -17,8 +17,8 @@ from typing import Any, get_args
 
 from pydantic_core import PydanticUndefined
 
-from mulcot.evaluating.scores import Scores
-from mulcot.families import FAMILIES
+from mulcot.cli.families import FAMILIES
+from mulcot.evaluation.scores import Scores
 from mulcot.recipe import Recipe
 from mulcot.settings import Settings
 from mulcot.stages.evaluate_questions import EvaluateQuestionsStage

@@ -16,9 +16,8 @@ from mulcot.recipe import Recipe, load_recipe
 from mulcot.records import Example, ImageRef
 from mulcot.stages.teacher import TeacherStage
 from mulcot.tasks.base import Purpose
-from mulcot.teachers.images import Picture
-from mulcot.teaching.cases import Cases
-from mulcot.teaching.estimate import (
+from mulcot.teacher.labelling.cases import Cases
+from mulcot.teacher.labelling.estimate import (
     CHARACTERS_PER_TOKEN,
     PIXELS_PER_TOKEN,
     REPLY_TOKENS,
@@ -26,7 +25,8 @@ from mulcot.teaching.estimate import (
     estimate,
     nothing_known,
 )
-from mulcot.teaching.verdict import Judge
+from mulcot.teacher.labelling.verdict import Judge
+from mulcot.teacher.transport.images import Picture
 
 RECIPES = Path(__file__).parent.parent / "recipes" / "mulcot_rd"
 

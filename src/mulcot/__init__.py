@@ -7,16 +7,16 @@ from mulcot.extras import need
 from mulcot.version import __version__
 
 if TYPE_CHECKING:
-    from mulcot.predicting.opening import open_predictor
-    from mulcot.predicting.posts import Post
-    from mulcot.predicting.predictor import Predictor
+    from mulcot.open_predictor import open_predictor
+    from mulcot.predict.posts import Post
+    from mulcot.predict.predictor import Predictor
 
 __all__ = ["Post", "Predictor", "__version__", "open_predictor"]
 
 _LAZY = {
-    "Post": "mulcot.predicting.posts",
-    "Predictor": "mulcot.predicting.predictor",
-    "open_predictor": "mulcot.predicting.opening",
+    "Post": "mulcot.predict.posts",
+    "Predictor": "mulcot.predict.predictor",
+    "open_predictor": "mulcot.open_predictor",
 }
 _ASKING = ("Predictor", "open_predictor")
 

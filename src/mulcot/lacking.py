@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from mulcot.datasets.statistics import NO_LABEL, SplitStatistics
 from mulcot.stages.base import Stage
 from mulcot.stages.captions import NO_CAPTIONS, WRITE_CAPTIONS
 from mulcot.stages.evaluation_sets import SetsStage
 from mulcot.stages.features import FeaturesStage
 from mulcot.stages.rationale import RationaleStage
-from mulcot.statistics import NO_LABEL, SplitStatistics
 
 LEARNING = ("assistant", "student", "rationale", "answer")
 """The stages that train."""

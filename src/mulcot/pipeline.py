@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mulcot.datasets.statistics import SplitStatistics
 from mulcot.errors import MulcotError, NothingUsable, RunError, StageMissing, UnknownName
 from mulcot.extras import need
 from mulcot.lacking import LEARNING, lacking
@@ -26,7 +27,6 @@ from mulcot.records import Json
 from mulcot.rundir import FORMAT, RunFolder, StageFolder, StageRecord
 from mulcot.settings import fingerprint
 from mulcot.stages.base import Job, Stage
-from mulcot.statistics import SplitStatistics
 
 METHODS: dict[str, tuple[str, ...]] = {
     "mulcot-rd": ("dataset", "teacher", "assistant", "annotate", "student", "evaluate", "report"),

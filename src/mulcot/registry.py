@@ -5,8 +5,9 @@
     @datasets.register("twitter")
     class Twitter(Dataset): ...
 
-A family's folder is its list: at the first look-up every file in it is imported, then the entry points of the group
-`mulcot.<folder>`, so that other packages can join in the same way. There is no central list to edit.
+A family's folder is its list: at the first look-up every file in it is imported, then the entry points of its group,
+which is called as the folder unless said otherwise, so that other packages can join in the same way. There is no
+central list to edit.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ C = TypeVar("C", bound=type[Settings])
 class Registry(Generic[T]):
     """The plug-ins of one family by name."""
 
-    def __init__(self, what: str, package: str, base: type[T]) -> None:
+    def __init__(self, what: str, package: str, base: type[T], group: str | None = None) -> None:
         self.what = what
         self.package = package
+        self.group = group or package
+        """The group of entry points through which other packages add plug-ins."""
         self.base = base
         self._classes: dict[str, type[T]] = {}
         self._loaded = False
@@ -69,7 +72,7 @@ class Registry(Generic[T]):
         package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self.package}.{module.name}")
-        for point in entry_points(group=self.package):
+        for point in entry_points(group=self.group):
             try:
                 point.load()
             except ImportError as error:

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import torch
 
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.inference.cache import SlotCache
+from mulcot.backbones.vlm.cache import SlotCache
 
 
 def test_wanted_places_are_as_in_a_whole_pass_and_leave_the_same_cache(settings: QwenVL) -> None:

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from mulcot.backbones import Lora, Turn
-from mulcot.backbones.runtime.loaded import LoadedModel
 from mulcot.backbones.tiny import Tiny
-from mulcot.encoded import Encoded, Layout
-from mulcot.inference.answer import Answer, answers
-from mulcot.inference.labels import score_labels
-from mulcot.inference.settings import Decoding
+from mulcot.backbones.vlm.answer import Answer, answers
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.encoded import Encoded, Layout
+from mulcot.backbones.vlm.labels import score_labels
+from mulcot.backbones.vlm.loaded import LoadedModel
+from mulcot.backbones.vlm.rows import pack
 from mulcot.objectives import JointObjective
-from mulcot.objectives.joint import Joint
-from mulcot.objectives.rows import pack
+from mulcot.objectives.joint_loss import Joint
 from mulcot.tasks.base import Prompt
 from mulcot.world.picture import paint
 from mulcot.world.posts import make_post

@@ -14,8 +14,8 @@ from torch import Tensor
 
 import forked
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.runtime.loaded import LoadedModel
-from mulcot.backbones.runtime.sight import Memory, see
+from mulcot.backbones.vlm.loaded import LoadedModel
+from mulcot.backbones.vlm.sight import Memory, see
 
 MANY = 2**30
 SIZES = ((56, 56), (90, 60), (60, 120))
@@ -179,7 +179,7 @@ def test_a_damaged_file_is_noticed_and_made_anew(demo: QwenVL, picture, tmp_path
 
 
 def test_no_more_is_kept_than_allowed(demo: QwenVL, picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mulcot.backbones.runtime.sight.RECOUNT", 1)
+    monkeypatch.setattr("mulcot.backbones.vlm.sight.RECOUNT", 1)
     model = demo.load()
     model.network.remember(tmp_path / "one", MANY)
     shown = [picture(seed=seed) for seed in range(5)]
@@ -213,7 +213,7 @@ WORKER = """
 import sys, time, torch, numpy as np
 from pathlib import Path
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.runtime.sight import see
+from mulcot.backbones.vlm.sight import see
 torch.set_num_threads(1)
 model = QwenVL(model=sys.argv[1], image_size=56, dtype="fp32").load()
 model.network.remember(Path(sys.argv[2]), 2**30)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from mulcot.backbones.runtime.loaded import LoadedModel
 from mulcot.backbones.tiny import WEIGHTS, Tiny
+from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.tasks.sentiment import Sentiment
 
 BOUNDS = {"assistant": (4_000_000, 6_000_000), "student": (1_000_000, 2_000_000)}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.runtime.trunk import NAME
+from mulcot.backbones.vlm.trunk import NAME
 
 
 def test_trunk_and_branches_apart_equal_one_call_with_the_mask(settings: QwenVL) -> None:

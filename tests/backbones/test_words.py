@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mulcot.backbones.runtime.fresh import CONTROL, train_tokenizer
-from mulcot.backbones.runtime.words import Words
+from mulcot.backbones.vlm.fresh import CONTROL, train_tokenizer
+from mulcot.backbones.vlm.words import Words
 from mulcot.errors import MulcotError
 from timed import ends_within
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from mulcot.inference.settings import Decoding
-from mulcot.predicting.posts import Post
-from mulcot.predicting.unfolding import Told
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.predict.posts import Post
+from mulcot.predict.streaming import Told
 from mulcot.records import Json, Prediction, Rejected
 from mulcot.tasks.base import Task
 from mulcot.tasks.multiple_choice import MultipleChoice

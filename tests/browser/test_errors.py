@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mulcot.serving.tokens import Tokens, new_token
+from mulcot.serving.api_keys import Tokens, new_token
 
 from .opening import Open, Site, ask, serve
 

@@ -63,6 +63,6 @@ def test_a_page_that_cannot_be_written_is_told_before_anything_is_compared(
     def refuse(*_: object) -> None:
         raise AssertionError("runs were compared")
 
-    monkeypatch.setattr("mulcot.reporting.comparing.compare_runs", refuse)
+    monkeypatch.setattr("mulcot.report.comparison.compare_runs", refuse)
     with pytest.raises(MulcotError, match="is a folder"):
         run("compare", "first", "second", "--out", str(tmp_path))

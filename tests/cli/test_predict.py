@@ -188,7 +188,7 @@ def test_the_input_is_never_written_over(model: Path, posts: Path) -> None:
 
 
 def test_what_a_model_writes_cannot_steer_the_terminal() -> None:
-    from mulcot.cli_predict import _lines
+    from mulcot.cli.predict import _lines
     from mulcot.records import Prediction
 
     shown = "\n".join(_lines(Prediction(id="p", label="a", chain="\x1b[2J wiped", chain_problem="no_prediction")))
@@ -201,7 +201,7 @@ def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr("mulcot.cli_predict._load", refuse)
+    monkeypatch.setattr("mulcot.cli.predict._load", refuse)
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_options_are_checked_before_the_file_is_read(
     def refuse(*_: object) -> None:
         raise AssertionError("the file was read")
 
-    monkeypatch.setattr("mulcot.cli_score._read", refuse)
+    monkeypatch.setattr("mulcot.cli.score._read", refuse)
     result = CliRunner().invoke(app, ["score", "rows.jsonl", *options])
     assert isinstance(result.exception, MulcotError)
     assert said in str(result.exception)

@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from mulcot.cli import app
-from mulcot.cli_serve import _is_loopback, _name_of
+from mulcot.cli.serve import _is_loopback, _name_of
 from mulcot.errors import MulcotError
-from mulcot.serving.tokens import Tokens
+from mulcot.serving.api_keys import Tokens
 
 
 def run(*arguments: str) -> str:
@@ -65,7 +65,7 @@ def test_options_are_checked_before_the_model_is_loaded(
     def refuse(*_: object) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr("mulcot.cli_serve._load", refuse)
+    monkeypatch.setattr("mulcot.cli.serve._load", refuse)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "posts.jsonl").write_text('{"image": "a.png"}\n')
     (tmp_path / "model").mkdir()

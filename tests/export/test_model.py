@@ -18,17 +18,17 @@ from typer.testing import CliRunner
 
 from mulcot.backbones.base import Lora, Turn, load_folder
 from mulcot.backbones.qwen_vl import QwenVL
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.rows import mask, pack
 from mulcot.cli import app
 from mulcot.errors import MulcotError
 from mulcot.export.model import export_model
-from mulcot.formats.wording import Wording
-from mulcot.fusion.model import load_fusion
-from mulcot.fusion.settings import T5Fusion
-from mulcot.inference.settings import Decoding
-from mulcot.objectives.rows import mask, pack
-from mulcot.predicting.opening import open_predictor
-from mulcot.predicting.posts import Post
-from mulcot.predicting.predictor import Predictor
+from mulcot.multimodal_cot.asking_options import Wording
+from mulcot.multimodal_cot.model import load_fusion
+from mulcot.multimodal_cot.settings import T5Fusion
+from mulcot.open_predictor import open_predictor
+from mulcot.predict.posts import Post
+from mulcot.predict.predictor import Predictor
 from mulcot.records import Example, ImageRef, Prediction
 from mulcot.tasks.base import Purpose
 from mulcot.tasks.multiple_choice import MultipleChoice

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mulcot.errors import DataError
-from mulcot.features.published import Published
+from mulcot.features.published_files import Published
 
 
 def save(folder: Path, array: Any, rows: Any) -> Published:

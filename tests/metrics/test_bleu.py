@@ -10,7 +10,7 @@ from nltk.translate.bleu_score import sentence_bleu
 from published import mteval_words, slow_bleu
 
 from mulcot.metrics.bleu import corpus_bleu, pair_bleu
-from mulcot.metrics.tokens import Words, cut_words
+from mulcot.metrics.tokenisation import Words, cut_words
 
 BITS = ["the", "cat,", "sat", "on", "a", "mat.", "1,5", "-3", "&quot;", "x-\ny", "<skipped>", "It's"]
 TEXTS = st.one_of(

@@ -13,11 +13,11 @@ from published import slow_bleu, slow_distinct
 from rouge import Rouge
 
 from mulcot.errors import DataError
-from mulcot.formats.strings import SOLUTION
 from mulcot.metrics import wordnet
 from mulcot.metrics.chains import CHAIN_METRICS, HEADING, ChainScorer, ChainScores
 from mulcot.metrics.rouge import published_rouge_l
-from mulcot.metrics.tokens import MAX_CHARACTERS, Words
+from mulcot.metrics.tokenisation import MAX_CHARACTERS, Words
+from mulcot.multimodal_cot.formats import SOLUTION
 
 PACKAGE = Rouge()
 PAIRS = [

@@ -12,7 +12,7 @@ from nltk.translate.meteor_score import single_meteor_score
 from wordnet_files import EXCEPTIONS, SENSES
 
 from mulcot.metrics.meteor import meteor
-from mulcot.metrics.tokens import Words
+from mulcot.metrics.tokenisation import Words
 from mulcot.metrics.wordnet import DEBIAN, FILES, find_wordnet, open_wordnet
 
 WORDS = st.sampled_from(

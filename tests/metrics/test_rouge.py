@@ -9,7 +9,7 @@ from rouge import Rouge
 from rouge_score.rouge_scorer import RougeScorer
 
 from mulcot.metrics.rouge import published_rouge_l, standard_rouge_l
-from mulcot.metrics.tokens import Words
+from mulcot.metrics.tokenisation import Words
 from timed import ends_within
 
 PACKAGE = Rouge()

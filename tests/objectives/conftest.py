@@ -10,8 +10,8 @@ from PIL import Image
 
 from mulcot.backbones import Lora, Turn
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.runtime.loaded import LoadedModel
-from mulcot.encoded import Encoded
+from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.tasks.base import Prompt
 
 torch.set_num_threads(1)

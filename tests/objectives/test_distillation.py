@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, linear
 
+from mulcot.backbones.vlm.labels import label_scores
+from mulcot.backbones.vlm.rows import CHAIN, LABEL, Batch, hidden_states, pack
 from mulcot.objectives import DistillationObjective
-from mulcot.objectives.distillation import Resident, SoftLabels, TopK, divergence, soft_labels
-from mulcot.objectives.joint import Joint, Losses, Teaching, hidden_states, label_scores
-from mulcot.objectives.rows import CHAIN, LABEL, Batch, pack
+from mulcot.objectives.joint_loss import Joint, Losses, Teaching
+from mulcot.objectives.soft_loss import Resident, SoftLabels, TopK, divergence, soft_labels
 
 KINDS = ("forward_kl", "reverse_kl", "jsd")
 

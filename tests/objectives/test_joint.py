@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from mulcot.backbones.runtime.loaded import LoadedModel
-from mulcot.encoded import Branch, Encoded
+from mulcot.backbones.vlm.encoded import Branch, Encoded
+from mulcot.backbones.vlm.loaded import LoadedModel
+from mulcot.backbones.vlm.rows import CHAIN, LABEL, Counts, hidden_states, pack
 from mulcot.objectives import JointObjective
-from mulcot.objectives.joint import Joint, Losses, hidden_states
-from mulcot.objectives.rows import CHAIN, LABEL, Counts, pack
+from mulcot.objectives.joint_loss import Joint, Losses
 
 Grads = dict[str, Tensor]
 TASKS = ("chain", "label")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mulcot.encoded import Branch, Encoded
-from mulcot.objectives.rows import PADDING, mask, pack
+from mulcot.backbones.vlm.encoded import Branch, Encoded
+from mulcot.backbones.vlm.rows import PADDING, mask, pack
 
 
 def encoded(prefix: int = 2, choices: tuple[tuple[int, ...], ...] = ()) -> Encoded:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mulcot.backbones.tiny import Tiny
-from mulcot.inference.settings import Decoding
-from mulcot.predicting.predictor import Predictor
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.predict.predictor import Predictor
 from mulcot.tasks.saved import SavedTask, save_task
 from mulcot.tasks.sentiment import Sentiment
 

@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
-from mulcot.inference.settings import Decoding
+from mulcot.backbones.vlm.decoding import Decoding
 from mulcot.media import ImageLimits
-from mulcot.predicting.posts import Post
-from mulcot.predicting.unfolding import Told
+from mulcot.predict.posts import Post
+from mulcot.predict.streaming import Told
 from mulcot.records import Prediction, Rejected
 from mulcot.tasks.sentiment import Sentiment
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mulcot.predicting.posts import Post
+from mulcot.predict.posts import Post
 from mulcot.records import Prediction, Rejected
 from mulcot.serving.engine import Engine, submit
 from mulcot.serving.jobs import Kind, Told

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from mulcot.errors import MulcotError
+from mulcot.serving.api_keys import Tokens, add_token, new_token
 from mulcot.serving.guard import HEADERS
 from mulcot.serving.problems import Busy
 from mulcot.serving.rate import MOST, Rate
 from mulcot.serving.settings import Limits
-from mulcot.serving.tokens import Tokens, add_token, new_token
 
 from .fakes import Unfolding
 from .running import Running, served

@@ -7,7 +7,7 @@ import pytest
 
 from mulcot import Post, Predictor
 from mulcot.media import ImageLimits
-from mulcot.predicting.posts import Prepared
+from mulcot.predict.posts import Prepared
 from mulcot.serving.pictures import Held, Pictures
 from mulcot.serving.problems import Busy, Problem, Unusable
 from mulcot.serving.remote import RemoteImages

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from mulcot.predicting.posts import Post
-from mulcot.predicting.unfolding import Told
+from mulcot.predict.posts import Post
+from mulcot.predict.streaming import Told
 from mulcot.records import Prediction
 from mulcot.serving.engine import GATHER, SLICE
 from mulcot.serving.settings import Limits

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from mulcot.encoded import Encoded
+from mulcot.backbones.vlm.encoded import Encoded
 from mulcot.pipeline import run
 from mulcot.progress import Reporter
 from mulcot.recipe import load_recipe

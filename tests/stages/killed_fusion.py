@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mulcot.fusion.model import FusionModel
+from mulcot.multimodal_cot.model import FusionModel
 from mulcot.pipeline import run
 from mulcot.progress import Reporter
 from mulcot.recipe import load_recipe

@@ -10,7 +10,7 @@ import pytest
 import torch
 from small import chain, go, job_of, write_recipe
 
-from mulcot.backbones.runtime.network import Network
+from mulcot.backbones.vlm.network import Network
 from mulcot.errors import TrainingError
 from mulcot.recipe import Loaded, load_recipe
 from mulcot.records import Example, Rationale, read_lines

@@ -10,10 +10,10 @@ import yaml
 from science import write_science
 from small import chain, go, write_chains, write_recipe
 
-from mulcot.formats.reasons import load_taught
-from mulcot.predicting.opening import open_predictor
-from mulcot.predicting.posts import Post
-from mulcot.predicting.predictor import Predictor
+from mulcot.multimodal_cot.rationales import load_taught
+from mulcot.open_predictor import open_predictor
+from mulcot.predict.posts import Post
+from mulcot.predict.predictor import Predictor
 from mulcot.records import Prediction
 from mulcot.world.posts import make_post
 from mulcot.world.science import make_question

@@ -15,7 +15,7 @@ from small import go
 
 from mulcot.datasets.synthetic import Synthetic
 from mulcot.errors import NothingUsable, TeacherError
-from mulcot.formats.wording import Wording
+from mulcot.multimodal_cot.asking_options import Wording
 from mulcot.progress import Reporter
 from mulcot.records import Example, Json, read_lines
 from mulcot.rundir import StageFolder
@@ -25,10 +25,10 @@ from mulcot.stages.dataset import DatasetStage
 from mulcot.stages.features import FeaturesStage, distinct
 from mulcot.stages.questions import all_examples, features_of
 from mulcot.tasks.sentiment import Sentiment
-from mulcot.teachers.base import CallError, ErrorKind, Finish, Load, Observer, Reply, Request, Session, Teacher, Usage
-from mulcot.teachers.imported import Imported
-from mulcot.teachers.simulated import Simulated
-from mulcot.teaching.budget import Budget, Prices
+from mulcot.teacher.backends.imported import Imported
+from mulcot.teacher.backends.simulated import Simulated
+from mulcot.teacher.base import CallError, ErrorKind, Finish, Load, Observer, Reply, Request, Session, Teacher, Usage
+from mulcot.teacher.labelling.budget import Budget, Prices
 
 DATASET = Synthetic(train=3, dev=1, test=1)
 

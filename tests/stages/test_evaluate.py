@@ -10,17 +10,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.runtime.network import Network
+from mulcot.backbones.vlm.chains import Chain
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.network import Network
 from mulcot.datasets.synthetic import Synthetic
 from mulcot.errors import MulcotError, NothingUsable, TrainingError
-from mulcot.evaluating import faithfulness
-from mulcot.evaluating.asking import EvaluationSet
-from mulcot.evaluating.scores import Scores
+from mulcot.evaluation import faithfulness
+from mulcot.evaluation.asking import EvaluationSet
+from mulcot.evaluation.scores import Scores
 from mulcot.export.model import export_model
-from mulcot.inference.chains import Chain
-from mulcot.inference.settings import Decoding
-from mulcot.predicting.answers import with_chain
-from mulcot.predicting.predictor import Predictor
+from mulcot.predict.prediction import with_chain
+from mulcot.predict.predictor import Predictor
 from mulcot.progress import Reporter
 from mulcot.records import Example, Prediction, Rationale, read_lines
 from mulcot.rundir import RunFolder, StageFolder, StageRecord, file_hash

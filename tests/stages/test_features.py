@@ -19,7 +19,7 @@ from mulcot.errors import DataError, MediaError
 from mulcot.extractors.runtime.loaded import LoadedExtractor
 from mulcot.extractors.vit import Vit
 from mulcot.features import FeatureStore
-from mulcot.features.published import Published
+from mulcot.features.published_files import Published
 from mulcot.progress import Reporter
 from mulcot.records import Example, ImageRef, read_lines
 from mulcot.rundir import StageFolder

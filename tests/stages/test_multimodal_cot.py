@@ -15,23 +15,23 @@ from science import QUESTIONS, write_science
 from small import go, write_chains
 
 import forked
-from mulcot.check import check
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.cli.check import check
 from mulcot.datasets.base import datasets
 from mulcot.errors import MulcotError, NothingUsable, RecipeError, TrainingError
 from mulcot.export.model import export_model
 from mulcot.extractors.runtime.loaded import LoadedExtractor
-from mulcot.formats.reasons import load_explained, load_taught
-from mulcot.fusion.asking import Clerk
-from mulcot.inference.settings import Decoding
-from mulcot.predicting.opening import open_predictor
-from mulcot.predicting.places import find_model
-from mulcot.predicting.posts import Post
-from mulcot.predicting.two_stage import TwoStagePredictor
+from mulcot.multimodal_cot.predictor import TwoStagePredictor
+from mulcot.multimodal_cot.rationales import load_explained, load_taught
+from mulcot.multimodal_cot.runner import Clerk
+from mulcot.open_predictor import open_predictor
+from mulcot.predict.model_folders import find_model
+from mulcot.predict.posts import Post
 from mulcot.progress import Reporter
 from mulcot.recipe import load_recipe
 from mulcot.records import Example, Prediction, Rejected, read_lines
-from mulcot.reporting.cases import draw_cases
-from mulcot.reporting.run import read_run
+from mulcot.report.cases import draw_cases
+from mulcot.report.run import read_run
 from mulcot.rundir import file_hash
 from mulcot.stages.rationale import RationaleStage
 from mulcot.world.science import make_question

@@ -22,10 +22,10 @@ from mulcot.errors import Interrupted, NothingUsable, RunError, TeacherError
 from mulcot.progress import Reporter
 from mulcot.records import Example, Prediction, Rationale, read_lines
 from mulcot.tasks.multiple_choice import MultipleChoice
-from mulcot.teachers import database
-from mulcot.teachers.base import ErrorKind, Request, Usage
-from mulcot.teachers.ledger import Ledger
-from mulcot.teaching.results import Failure
+from mulcot.teacher.base import ErrorKind, Request, Usage
+from mulcot.teacher.labelling.results import Failure
+from mulcot.teacher.transport import database
+from mulcot.teacher.transport.ledger import Ledger
 
 
 def rationales(run: Path) -> list[Rationale]:

@@ -20,7 +20,7 @@ import pytest
 import forked
 from mulcot.errors import RunLocked
 from mulcot.rundir import RunFolder
-from mulcot.teachers.simulation.settings import Mistakes
+from mulcot.teacher.simulation.settings import Mistakes
 
 RESULTS = ("rationales.jsonl", "failures.jsonl")
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from scripted import make_job, write_posts
 
+from mulcot.backbones.vlm.decoding import Decoding
 from mulcot.errors import NothingUsable
-from mulcot.inference.settings import Decoding
+from mulcot.multimodal_cot.judging import RationaleJudge
 from mulcot.records import Example
 from mulcot.stages.base import Job
 from mulcot.stages.captions import Caption, _judge_captions
 from mulcot.stages.evaluate import EvaluateStage
 from mulcot.stages.learning import warn_of_one_answer
-from mulcot.training.fusion_judging import RationaleJudge
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from mulcot.check import check
-from mulcot.evaluating.scores import Scores
+from mulcot.cli.check import check
+from mulcot.evaluation.scores import Scores
 from mulcot.pipeline import METHODS, run, status
 from mulcot.progress import Reporter
 from mulcot.recipe import load_recipe

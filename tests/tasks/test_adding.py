@@ -47,18 +47,18 @@ class Riddles(MultipleChoice):
 USE = """
 import dataclasses, json, sys
 from pathlib import Path
-from mulcot.evaluating.asking import EvaluationSet
-from mulcot.evaluating.references import Reference
-from mulcot.evaluating.scoring import Marker
+from mulcot.evaluation.asking import EvaluationSet
+from mulcot.evaluation.references import Reference
+from mulcot.evaluation.scoring import Marker
 from mulcot.export.card import write_card
-from mulcot.formats.asked import ask
+from mulcot.multimodal_cot.lettered import ask
 from mulcot.metrics.chains import ChainScorer
 from mulcot.recipe import load_recipe
 from mulcot.records import Prediction
-from mulcot.reporting.words import words_of
+from mulcot.report.words import words_of
 from mulcot.serving.app import build
 from mulcot.serving.settings import Serving
-from mulcot.starting import begin
+from mulcot.cli.starting import begin
 from mulcot.tasks.base import tasks
 
 folder = Path(sys.argv[1])

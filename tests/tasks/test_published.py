@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mulcot.tasks.published import published_label, published_letter
+from mulcot.tasks.published_reading import published_label, published_letter
 
 MOODS = ("positive", "neutral", "negative")
 

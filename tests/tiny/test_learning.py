@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from mulcot.backbones.tiny import WEIGHTS
-from mulcot.objectives.rows import mask, pack
+from mulcot.backbones.vlm.rows import mask, pack
 from mulcot.progress import Reporter
 from mulcot.tiny.build import build
 from mulcot.tiny.exam import examine

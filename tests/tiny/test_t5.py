@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from mulcot.fusion.loading import Vision
-from mulcot.fusion.model import load_fusion
-from mulcot.fusion.settings import T5Fusion
-from mulcot.fusion.shipped import FOLDER, shipped_fusion
+from mulcot.multimodal_cot.loading import Vision
+from mulcot.multimodal_cot.model import load_fusion
+from mulcot.multimodal_cot.settings import T5Fusion
+from mulcot.multimodal_cot.shipped import FOLDER, shipped_fusion
 from mulcot.progress import Reporter
 from mulcot.tiny.board_reading import facts_of, pack_lessons
 from mulcot.tiny.boards import FACTS, MOST_LOOKS, POINTED, SOLUTIONS, board_lesson, shown

@@ -9,7 +9,7 @@ from PIL import Image
 from small import chain
 
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.runtime.loaded import LoadedModel
+from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.records import Example, ImageRef, Rationale
 from mulcot.tasks.sentiment import Sentiment
 from mulcot.training.feed import Feed

@@ -16,15 +16,15 @@ from toy import train
 
 from mulcot.backbones.base import load_folder
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.runtime.fresh import train_tokenizer
-from mulcot.backbones.runtime.loaded import LoadedModel
-from mulcot.backbones.runtime.pictures import Pictures
-from mulcot.backbones.runtime.tuning import trainable
-from mulcot.backbones.runtime.words import Words
-from mulcot.encoded import Encoded
+from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.fresh import train_tokenizer
+from mulcot.backbones.vlm.loaded import LoadedModel
+from mulcot.backbones.vlm.pictures import Pictures
+from mulcot.backbones.vlm.rows import pack
+from mulcot.backbones.vlm.tuning import trainable
+from mulcot.backbones.vlm.words import Words
 from mulcot.errors import TrainingError
-from mulcot.objectives.joint import Joint, Losses, Teaching
-from mulcot.objectives.rows import pack
+from mulcot.objectives.joint_loss import Joint, Losses, Teaching
 from mulcot.objectives.settings import DistillationObjective
 from mulcot.records import Example, ImageRef, Rationale
 from mulcot.tasks.sentiment import Sentiment

@@ -17,11 +17,11 @@ from torch.distributed.tensor import DTensor
 
 from mulcot.backbones.base import Lora, Turn
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.runtime.loaded import LoadedModel
-from mulcot.backbones.runtime.tuning import trainable
-from mulcot.encoded import Encoded
+from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.loaded import LoadedModel
+from mulcot.backbones.vlm.tuning import trainable
 from mulcot.errors import Interrupted
-from mulcot.objectives.joint import Teaching
+from mulcot.objectives.joint_loss import Teaching
 from mulcot.objectives.settings import JointObjective
 from mulcot.progress import Reporter
 from mulcot.tasks.base import Prompt

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field
 
-from mulcot.encoded import Layout
+from mulcot.backbones.vlm.encoded import Layout
 from mulcot.errors import MulcotError
 from mulcot.registry import Registry
 from mulcot.settings import Settings, volatile
 from mulcot.tasks.base import Prompt
 
 if TYPE_CHECKING:
-    from mulcot.backbones.runtime.loaded import LoadedModel
+    from mulcot.backbones.vlm.loaded import LoadedModel
 
 BACKBONE_FILE = "backbone.json"
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from mulcot.backbones.base import PROJECTIONS, Backbone, Lora, backbones
 
 if TYPE_CHECKING:
-    from mulcot.backbones.runtime.loaded import LoadedModel
+    from mulcot.backbones.vlm.loaded import LoadedModel
 
 Family = Literal["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"]
 
@@ -23,14 +23,14 @@ class QwenVL(Backbone):
 
     def load(self, device: str = "cpu", *, adapter: Path | None = None, trainable: bool = True) -> LoadedModel:
         """See `Backbone.load`."""
-        from mulcot.backbones.runtime.qwen import load_qwen
+        from mulcot.backbones.vlm.qwen import load_qwen
 
         return load_qwen(self, self.model, device, adapter, trainable)
 
     @classmethod
     def demo(cls, folder: Path, family: Family = "qwen2_5_vl") -> Self:
         """See `Backbone.demo`; `family` picks the architecture."""
-        from mulcot.backbones.runtime.fresh import write_demo
+        from mulcot.backbones.vlm.fresh import write_demo
 
         write_demo(folder, family)
         # The experts of a mixture are one tensor each, which adapters for linear layers do not reach.

@@ -10,7 +10,7 @@ from pydantic import Field
 from mulcot.backbones.base import Backbone, backbones
 
 if TYPE_CHECKING:
-    from mulcot.backbones.runtime.loaded import LoadedModel
+    from mulcot.backbones.vlm.loaded import LoadedModel
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -28,7 +28,7 @@ class Tiny(Backbone):
 
     def load(self, device: str = "cpu", *, adapter: Path | None = None, trainable: bool = True) -> LoadedModel:
         """See `Backbone.load`."""
-        from mulcot.backbones.runtime.qwen import load_qwen
+        from mulcot.backbones.vlm.qwen import load_qwen
 
         return load_qwen(self, WEIGHTS / self.size, device, adapter, trainable)
 

@@ -14,9 +14,9 @@ import yaml
 
 from mulcot.backbones.base import Backbone, saved_backbone
 from mulcot.errors import printable
-from mulcot.evaluating.scores import ModelScores, Scores
+from mulcot.evaluation.scores import ModelScores, Scores
 from mulcot.export.pair import INSIDE
-from mulcot.fusion.settings import saved_fusion
+from mulcot.multimodal_cot.settings import saved_fusion
 from mulcot.records import Json
 from mulcot.rundir import RunFolder, write_text
 from mulcot.settings import Settings

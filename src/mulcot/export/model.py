@@ -18,15 +18,14 @@ from typing import Any
 from transformers import GenerationConfig
 
 from mulcot.backbones.base import BACKBONE_FILE, load_folder, saved_backbone
-from mulcot.backbones.runtime.loaded import PREPROCESS_FILE, LoadedModel
-from mulcot.backbones.runtime.quiet import quiet
-from mulcot.backbones.runtime.qwen import DTYPES
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.loaded import PREPROCESS_FILE, LoadedModel
+from mulcot.backbones.vlm.quiet import quiet
+from mulcot.backbones.vlm.qwen import DTYPES
 from mulcot.errors import MulcotError, UnknownName
 from mulcot.export.card import base_name, write_card, write_pair_card
 from mulcot.export.pair import copy_fitted, copy_own, write_pair
-from mulcot.fusion.settings import FUSION_FILE
-from mulcot.inference.settings import Decoding
-from mulcot.predicting.places import find_model, is_model
+from mulcot.predict.model_folders import FUSION_FILE, find_model, is_model
 from mulcot.rundir import share, write_json, write_text
 from mulcot.tasks.saved import load_task
 

@@ -10,11 +10,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mulcot.formats.wording import load_wording
-from mulcot.fusion.loading import ADAPTER_FILE
-from mulcot.fusion.model import load_fusion
-from mulcot.fusion.settings import saved_fusion
-from mulcot.predicting.places import FITTED_FILES, find_fitted, find_pair
+from mulcot.multimodal_cot.asking_options import find_pair, load_wording
+from mulcot.multimodal_cot.loading import ADAPTER_FILE
+from mulcot.multimodal_cot.model import load_fusion
+from mulcot.multimodal_cot.settings import saved_fusion
+from mulcot.predict.model_folders import FITTED_FILES, find_fitted
 from mulcot.tasks.saved import TASK_FILE, TEMPLATES_FILE
 
 INSIDE = "rationale"

@@ -11,7 +11,7 @@ from mulcot.tasks.answers import label_key
 from mulcot.tasks.classification import Classification
 from mulcot.tasks.letters import LETTERS
 from mulcot.tasks.multiple_choice import MultipleChoice
-from mulcot.tasks.published import published_label, published_letter
+from mulcot.tasks.published_reading import published_label, published_letter
 
 
 class AnswerReader:

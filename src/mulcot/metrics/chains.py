@@ -21,7 +21,7 @@ from mulcot.metrics.distinct import corpus_distinct, text_distinct
 from mulcot.metrics.meteor import Synonyms, meteor
 from mulcot.metrics.rouge import published_rouge_l, standard_rouge_l
 from mulcot.metrics.similarity import MAX_PIECES, MiniLM, find_minilm
-from mulcot.metrics.tokens import MAX_CHARACTERS, Words, comparable, cut_words
+from mulcot.metrics.tokenisation import MAX_CHARACTERS, Words, comparable, cut_words
 from mulcot.metrics.wordnet import find_wordnet, open_wordnet
 from mulcot.progress import Reporter
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from itertools import pairwise
 
-from mulcot.metrics.tokens import stem
+from mulcot.metrics.tokenisation import stem
 
 ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5
 

@@ -14,8 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from mulcot.formats.strings import RATIONALE
-from mulcot.predicting.two_stage import TwoStagePredictor
+from mulcot.multimodal_cot.formats import RATIONALE
+from mulcot.multimodal_cot.predictor import TwoStagePredictor
 from mulcot.records import Json
 from mulcot.serving.batch_route import batch_routes
 from mulcot.serving.chat import ChatBody

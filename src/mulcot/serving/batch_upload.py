@@ -23,7 +23,7 @@ from mulcot.datasets.readers.mapping import Columns, Mapper, columns_hint
 from mulcot.datasets.readers.table import Raw, Table
 from mulcot.errors import DataError, printable
 from mulcot.media import Store
-from mulcot.predicting.posts import Post
+from mulcot.predict.posts import Post
 from mulcot.records import Example, Rejected
 from mulcot.serving.archive import ArchiveLimits, UploadRefused
 from mulcot.serving.posts import MOST_PICTURES

@@ -17,7 +17,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
-from mulcot.inference.settings import Decoding
+from mulcot.backbones.vlm.decoding import Decoding
 from mulcot.records import Json, Prediction, Rejected
 from mulcot.serving.answers import answer_of, dumps, json_response
 from mulcot.serving.jobs import Conversation, Kind, Question, Reply, Told, Turn

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from mulcot.backbones.runtime.loaded import LoadedModel
-from mulcot.encoded import Branch, Encoded
-from mulcot.inference.chains import stream
-from mulcot.inference.prefill import prefill
-from mulcot.inference.settings import Decoding
-from mulcot.predicting.unfolding import Spelling
+from mulcot.backbones.vlm.chains import stream
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.encoded import Branch, Encoded
+from mulcot.backbones.vlm.loaded import LoadedModel
+from mulcot.backbones.vlm.prefill import prefill
+from mulcot.predict.streaming import Spelling
 from mulcot.records import Rejected
 from mulcot.serving.jobs import Conversation, Reply, Told
 

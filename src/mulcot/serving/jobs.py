@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from mulcot.inference.settings import Decoding
-from mulcot.predicting.posts import Post, Prepared
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.predict.posts import Post, Prepared
 from mulcot.records import Prediction, Rejected
 from mulcot.serving.problems import Problem, TooLate
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
-from mulcot.pages.page import asset
+from mulcot.report.pages.page import asset
 
 STATIC = Path(__file__).parent / "static"
 TYPES = {

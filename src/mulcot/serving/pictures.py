@@ -21,7 +21,7 @@ from PIL import Image
 
 from mulcot.errors import MediaError
 from mulcot.media import ImageLimits, open_image
-from mulcot.predicting.posts import Post, Prepared
+from mulcot.predict.posts import Post, Prepared
 from mulcot.records import Rejected
 from mulcot.serving.problems import Busy, Problem, Unusable, places
 from mulcot.serving.remote import RemoteImages

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from starlette.datastructures import UploadFile
 
 from mulcot.errors import printable
-from mulcot.predicting.posts import Post
+from mulcot.predict.posts import Post
 from mulcot.serving.problems import Invalid
 
 LONGEST = 100_000

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
-from mulcot.inference.settings import Decoding
+from mulcot.backbones.vlm.decoding import Decoding
 from mulcot.serving.engine import Engine
 from mulcot.serving.jobs import Job, Kind, Question, Told
 from mulcot.serving.monitor import Monitor

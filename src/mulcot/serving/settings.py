@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mulcot.media import ImageLimits
 from mulcot.records import Json
-from mulcot.serving.tokens import Tokens
+from mulcot.serving.api_keys import Tokens
 
 IMAGES = ImageLimits(max_bytes=15_000_000, max_pixels=25_000_000)
 

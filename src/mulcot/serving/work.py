@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
-from mulcot.inference.settings import Decoding
-from mulcot.predicting.posts import Post, Prepared
-from mulcot.predicting.unfolding import Told
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.predict.posts import Post, Prepared
+from mulcot.predict.streaming import Told as Given
 from mulcot.records import Rejected
 from mulcot.serving.conversation import can_converse, converse
 from mulcot.serving.jobs import Conversation, Job, Told
@@ -31,7 +31,9 @@ class Asked(Protocol):
         """The texts of a post that it reads."""
         ...
 
-    def unfold(self, items: Sequence[Any], *, label_only: bool = False, spoken: Collection[int] = ()) -> Iterator[Told]:
+    def unfold(
+        self, items: Sequence[Any], *, label_only: bool = False, spoken: Collection[int] = ()
+    ) -> Iterator[Given]:
         """One answer or rejection per item, and before it what becomes known; the pieces of `spoken` items only."""
         ...
 

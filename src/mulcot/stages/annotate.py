@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from mulcot.backbones.vlm.decoding import Decoding
 from mulcot.errors import TrainingError
-from mulcot.inference.settings import Decoding
 from mulcot.records import Example, Json, Rationale, read_lines
 from mulcot.rundir import atomic, write_text
 from mulcot.settings import fingerprint, volatile
@@ -115,7 +115,7 @@ class AnnotateStage(Stage):
 
     def _write(self, desk: Desk, part: Sequence[tuple[Example, int]], seed: int) -> Iterator[str]:
         """What the assistant writes about some examples."""
-        from mulcot.inference.answer import answers
+        from mulcot.backbones.vlm.answer import answers
 
         decoding = self.decoding.model_copy(update={"seed": self.decoding.seed + seed})
         # Samples depend on the name of what is asked: each of an example's chains has one of its own.

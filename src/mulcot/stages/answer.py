@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import model_validator
 
+from mulcot.backbones.vlm.decoding import Decoding
 from mulcot.datasets.base import Dataset
 from mulcot.errors import DataError, StageMissing
-from mulcot.formats.reasons import EXPLAINED, TAUGHT, Authors, find_reasons, load_explained, load_taught
-from mulcot.formats.strings import AnswerFormat, Reason, human_reason
-from mulcot.formats.wording import Wording
-from mulcot.fusion.settings import T5Fusion
-from mulcot.inference.settings import Decoding
+from mulcot.multimodal_cot.asking_options import Wording
+from mulcot.multimodal_cot.formats import AnswerFormat, Reason, human_reason
+from mulcot.multimodal_cot.rationales import EXPLAINED, TAUGHT, Authors, find_reasons, load_explained, load_taught
+from mulcot.multimodal_cot.settings import T5Fusion
 from mulcot.records import Example, Json
 from mulcot.stages.base import Job, Stage
 from mulcot.stages.captions import need_captions
@@ -42,8 +42,8 @@ from mulcot.tasks.base import Task
 from mulcot.training.settings import Training
 
 if TYPE_CHECKING:
-    from mulcot.fusion.asking import Clerk
-    from mulcot.training.fusion_judging import AnswerJudge, Examined
+    from mulcot.multimodal_cot.judging import AnswerJudge, Examined
+    from mulcot.multimodal_cot.runner import Clerk
 
 NOTHING = Reason("", "none")
 WITH_RATIONALE = ("QCM-RA", "QCM-AR")
@@ -189,7 +189,7 @@ class AnswerStage(Stage):
         self, job: Job, clerk: Clerk, watched: tuple[list[Example], list[Example]], reasons: Mapping[str, Reason]
     ) -> AnswerJudge:
         """On dev with the rationales that the first model wrote."""
-        from mulcot.training.fusion_judging import AnswerJudge
+        from mulcot.multimodal_cot.judging import AnswerJudge
 
         written = {}
         if self.format == "QCMG-A":
@@ -204,7 +204,7 @@ class AnswerStage(Stage):
         )
 
     def _examined(self, task: Task, example: Example, rationale: str) -> Examined:
-        from mulcot.training.fusion_judging import Examined
+        from mulcot.multimodal_cot.judging import Examined
 
         question = self._wording.question(task, example, rationale)
         return Examined(question, self._wording.asked(task, example), example.label or "")

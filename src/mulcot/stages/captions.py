@@ -18,12 +18,12 @@ from mulcot.progress import Bar
 from mulcot.records import Example, ImageRef, Json, Record, read_lines
 from mulcot.rundir import atomic
 from mulcot.stages.base import Job
-from mulcot.teachers.base import CallError, Finish, Reply, Request, Teacher
-from mulcot.teachers.client import Client, open_client
-from mulcot.teachers.crowd import Stop, run_all
-from mulcot.teachers.images import Pictures
-from mulcot.teachers.ledger import Ledger
-from mulcot.teaching.budget import Budget, BudgetUsedUp, Metered, Prices, Purse, Spent, cost_of
+from mulcot.teacher.base import CallError, Finish, Reply, Request, Teacher
+from mulcot.teacher.labelling.budget import Budget, BudgetUsedUp, Metered, Prices, Purse, Spent, cost_of
+from mulcot.teacher.transport.client import Client, open_client
+from mulcot.teacher.transport.crowd import Stop, run_all
+from mulcot.teacher.transport.images import Pictures
+from mulcot.teacher.transport.ledger import Ledger
 
 CAPTIONS = "captions.jsonl"
 LEDGER = "captions.sqlite"

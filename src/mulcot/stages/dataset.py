@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from mulcot.datasets.base import Dataset, read
+from mulcot.datasets.statistics import Census
 from mulcot.errors import DataError, NothingUsable
 from mulcot.media import Store
 from mulcot.records import Example, Json
 from mulcot.rundir import atomic, write_json
 from mulcot.stages.base import Job, Stage
-from mulcot.statistics import Census
 from mulcot.tasks.base import Task
 
 

@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from mulcot.inference.settings import Decoding
-from mulcot.predicting.places import fitted_folder, save_temperature
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.predict.model_folders import fitted_folder, save_temperature
 from mulcot.records import Json, Prediction, Rationale, read_lines
 from mulcot.rundir import write_json, write_text
 from mulcot.settings import volatile
 from mulcot.stages.base import Job
 from mulcot.stages.evaluation_sets import SetsStage
 from mulcot.stages.learning import MODEL, WITHOUT, chains_of, device, examples_of, part_of, training_examples
-from mulcot.teaching.own_answer import ANSWERS
-from mulcot.teaching.results import Failure
+from mulcot.teacher.labelling.own_answer import ANSWERS
+from mulcot.teacher.labelling.results import Failure
 
 if TYPE_CHECKING:
-    from mulcot.evaluating.asking import Contestant
-    from mulcot.evaluating.board import Board
-    from mulcot.evaluating.scores import SetScores
-    from mulcot.predicting.predictor import Predictor
+    from mulcot.evaluation.asking import Contestant
+    from mulcot.evaluation.scores import SetScores
+    from mulcot.evaluation.set_results import Board
+    from mulcot.predict.predictor import Predictor
 
 Model = Literal["teacher", "assistant", "student"]
 Baseline = Literal["majority", "text_only", "image_only", "without_distillation"]
@@ -66,10 +66,10 @@ class EvaluateStage(SetsStage):
 
     def run(self, job: Job) -> Json:
         """Asks everyone what is not yet answered, then scores."""
-        from mulcot.evaluating.board import Board
-        from mulcot.evaluating.references import find_references
-        from mulcot.evaluating.scores import Scores
-        from mulcot.evaluating.scoring import Marker
+        from mulcot.evaluation.references import find_references
+        from mulcot.evaluation.scores import Scores
+        from mulcot.evaluation.scoring import Marker
+        from mulcot.evaluation.set_results import Board
         from mulcot.metrics.chains import ChainScorer
         from mulcot.training.guard import memory_advice
 
@@ -90,7 +90,7 @@ class EvaluateStage(SetsStage):
 
     def _without_model(self, job: Job, boards: Sequence[Board], rationales: Mapping[str, Rationale]) -> list[str]:
         """The majority label and what the teacher answered; returns why the teacher is left out, where it was asked."""
-        from mulcot.evaluating.teacher import HOW, teacher_answers, why_not
+        from mulcot.evaluation.teacher import HOW, teacher_answers, why_not
         from mulcot.metrics.floors import majority
 
         failed = {failure.example_id for failure in read_lines(job.before["teacher"] / "failures.jsonl", Failure)}
@@ -125,8 +125,8 @@ class EvaluateStage(SetsStage):
 
     def _ask_model(self, job: Job, name: str, folder: Path, boards: Sequence[Board]) -> None:
         """One model on all sets; it is loaded once."""
-        from mulcot.evaluating.asking import ask_set
-        from mulcot.predicting.predictor import Predictor
+        from mulcot.evaluation.asking import ask_set
+        from mulcot.predict.predictor import Predictor
 
         kept = job.folder / "predictions"
         predictor = Predictor.load(
@@ -145,7 +145,7 @@ class EvaluateStage(SetsStage):
 
     def _ask_again(self, job: Job, predictor: Predictor, board: Board) -> None:
         """The student with other pictures and parts of chains, on some examples."""
-        from mulcot.evaluating.faithfulness import examine
+        from mulcot.evaluation.faithfulness import examine
 
         places = {example.id: place for place, example in enumerate(board.data.examples)}
         some = part_of(board.data.examples, self.faithfulness, job.seed)
@@ -155,7 +155,7 @@ class EvaluateStage(SetsStage):
         board.add_faithfulness(STUDENT, found)
 
     def _contestants(self, name: str) -> Iterator[Contestant]:
-        from mulcot.evaluating.asking import Contestant
+        from mulcot.evaluation.asking import Contestant
 
         if name == WITHOUT:
             yield Contestant(name, "the student's backbone, trained on gold labels alone", label_only=True)
@@ -170,8 +170,8 @@ class EvaluateStage(SetsStage):
 
     def _temperature(self, job: Job, name: str, predictor: Predictor) -> float | None:
         """Fitted on dev; None where dev has nothing to fit on."""
-        from mulcot.evaluating.asking import Contestant, EvaluationSet, ask_set
-        from mulcot.evaluating.scoring import probability_table
+        from mulcot.evaluation.asking import Contestant, EvaluationSet, ask_set
+        from mulcot.evaluation.scoring import probability_table
         from mulcot.metrics.calibration import fit_temperature
 
         dev = EvaluationSet(DEV, tuple(examples_of(job, DEV)), job.gallery())

@@ -17,10 +17,10 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from mulcot.formats.reasons import TAUGHT, load_taught
-from mulcot.formats.strings import Reason, human_reason
-from mulcot.inference.settings import Decoding
-from mulcot.predicting.places import fitted_folder, save_temperature
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.multimodal_cot.formats import Reason, human_reason
+from mulcot.multimodal_cot.rationales import TAUGHT, load_taught
+from mulcot.predict.model_folders import fitted_folder, save_temperature
 from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.rundir import write_json
 from mulcot.settings import volatile
@@ -30,10 +30,10 @@ from mulcot.stages.learning import MODEL, device, examples_of, training_examples
 from mulcot.stages.questions import captioned, features_of
 
 if TYPE_CHECKING:
-    from mulcot.evaluating.board import Board
-    from mulcot.evaluating.references import Reference
-    from mulcot.evaluating.scores import SetScores
-    from mulcot.predicting.two_stage import TwoStagePredictor
+    from mulcot.evaluation.references import Reference
+    from mulcot.evaluation.scores import SetScores
+    from mulcot.evaluation.set_results import Board
+    from mulcot.multimodal_cot.predictor import TwoStagePredictor
 
 Baseline = Literal["majority", "text_only", "no_rationale", "gold_rationale"]
 Answers = list[Prediction | Rejected]
@@ -69,12 +69,12 @@ class EvaluateQuestionsStage(SetsStage):
             return self._evaluate(job)
 
     def _evaluate(self, job: Job) -> Json:
-        from mulcot.evaluating.board import Board
-        from mulcot.evaluating.paper import published_rows
-        from mulcot.evaluating.scores import Scores
-        from mulcot.evaluating.scoring import Marker
+        from mulcot.evaluation.published_science import published_rows
+        from mulcot.evaluation.scores import Scores
+        from mulcot.evaluation.scoring import Marker
+        from mulcot.evaluation.set_results import Board
         from mulcot.metrics.chains import ChainScorer
-        from mulcot.predicting.two_stage import TwoStagePredictor
+        from mulcot.multimodal_cot.predictor import TwoStagePredictor
 
         scorer = ChainScorer(similarity=self.similarity, reporter=job.reporter, variants=("multimodal_cot", "standard"))
         marker = Marker(job.task, scorer)
@@ -141,7 +141,7 @@ class EvaluateQuestionsStage(SetsStage):
 
     def _scores(self, job: Job, board: Board) -> SetScores:
         """With what is special about questions."""
-        from mulcot.evaluating.questioning import score_questions, with_repaired
+        from mulcot.evaluation.question_scoring import score_questions, with_repaired
 
         examples = board.data.examples
         found = {
@@ -154,7 +154,7 @@ class EvaluateQuestionsStage(SetsStage):
 
     def _temperature(self, job: Job, predictor: TwoStagePredictor) -> float | None:
         """Fitted on dev; None where dev has nothing to fit on."""
-        from mulcot.evaluating.scoring import probability_table
+        from mulcot.evaluation.scoring import probability_table
         from mulcot.metrics.calibration import fit_temperature
 
         dev, gallery = captioned(job, examples_of(job, DEV)), job.gallery()
@@ -177,8 +177,8 @@ class _Asker:
         self, who: str, examples: Sequence[Example], answer: Callable[[Sequence[Example]], Answers]
     ) -> Answers:
         """The answers in the order of the examples."""
-        from mulcot.evaluating.asking import AGAIN, read_answers
-        from mulcot.predicting.tape import Asked, Tape
+        from mulcot.evaluation.asking import AGAIN, read_answers
+        from mulcot.predict.resumable_output import Asked, Tape
 
         path = self.job.folder / self.folder / self.name / f"{who}.jsonl"
         tape = Tape(path, {**self.predictor.identity(), "who": who}, hint=AGAIN)
@@ -197,7 +197,7 @@ def _taught(job: Job) -> Mapping[str, Reason]:
 
 def _references(examples: Sequence[Example], taught: Mapping[str, Reason]) -> dict[str, Reference]:
     """The right rationales of these examples: what was taught, and what people wrote of the rest."""
-    from mulcot.evaluating.references import Reference
+    from mulcot.evaluation.references import Reference
 
     known = ((example.id, taught.get(example.id) or human_reason(example, lecture=False)) for example in examples)
     return {example_id: Reference(one.text, one.source) for example_id, one in known if one is not None}

@@ -20,8 +20,8 @@ from mulcot.stages.learning import examples_of, part_of
 from mulcot.tasks.base import Task
 
 if TYPE_CHECKING:
-    from mulcot.evaluating.asking import EvaluationSet
-    from mulcot.evaluating.scores import SetScores
+    from mulcot.evaluation.asking import EvaluationSet
+    from mulcot.evaluation.scores import SetScores
 
 
 EXAMPLES, REJECTED = "examples.jsonl", "rejected.jsonl"
@@ -71,7 +71,7 @@ class SetsStage(Stage):
 
     def sets(self, job: Job) -> Iterator[EvaluationSet]:
         """The chosen splits, then the other datasets."""
-        from mulcot.evaluating.asking import EvaluationSet
+        from mulcot.evaluation.asking import EvaluationSet
 
         names = [name for name in dict.fromkeys(self.splits) if examples_of(job, name)]
         if not names:

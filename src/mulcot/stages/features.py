@@ -18,7 +18,7 @@ from mulcot.datasets.base import Dataset
 from mulcot.errors import DataError
 from mulcot.extractors.base import Extractor, extractors
 from mulcot.extractors.vit import Vit
-from mulcot.features.published import Published
+from mulcot.features.published_files import Published
 from mulcot.features.store import FEATURES, DType, FeatureStore, FeatureWriter, Kind
 from mulcot.plugin import Plugin
 from mulcot.records import Example, ImageRef, Json, read_lines
@@ -28,9 +28,9 @@ from mulcot.stages.base import Job, Stage
 from mulcot.stages.captions import LEDGER, describe_pictures
 from mulcot.stages.learning import device
 from mulcot.tasks.base import Task
-from mulcot.teachers.base import Teacher, teachers
-from mulcot.teachers.imported import Imported
-from mulcot.teaching.budget import Budget, Prices
+from mulcot.teacher.backends.imported import Imported
+from mulcot.teacher.base import Teacher, teachers
+from mulcot.teacher.labelling.budget import Budget, Prices
 
 if TYPE_CHECKING:
     from mulcot.extractors.runtime.loaded import LoadedExtractor

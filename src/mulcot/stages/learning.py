@@ -27,7 +27,7 @@ from mulcot.tasks.saved import SavedTask, save_task
 from mulcot.training.settings import Training
 
 if TYPE_CHECKING:
-    from mulcot.backbones.runtime.loaded import LoadedModel
+    from mulcot.backbones.vlm.loaded import LoadedModel
     from mulcot.training.learner import Teach
     from mulcot.training.lessons import Desk, Lessons
     from mulcot.training.loop import Plan, Result
@@ -189,8 +189,8 @@ def warn_of_one_answer(job: Job, who: str, accuracy: float, dev: Sequence[Exampl
     floor = right.count(usual) / len(right)
     if accuracy <= floor:
         job.warn(
-            f"the {who} model is right on {accuracy:.1%} of {len(right):,} {where} examples at best, and always answering "
-            f"{usual!r} on {floor:.1%}: it has learned nothing that can be told. Look at its curves, then at "
+            f"the {who} model is right on {accuracy:.1%} of {len(right):,} {where} examples at best, and always "
+            f"answering {usual!r} on {floor:.1%}: it has learned nothing that can be told. Look at its curves, then at "
             f"training.epochs and training.learning_rate, or for more data"
         )
 

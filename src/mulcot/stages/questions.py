@@ -11,8 +11,8 @@ from pydantic import Field
 
 from mulcot.errors import NothingUsable, TrainingError
 from mulcot.features.store import FEATURES, FeatureStore
-from mulcot.formats.wording import Wording
-from mulcot.fusion.settings import TINY, T5Fusion
+from mulcot.multimodal_cot.asking_options import Wording
+from mulcot.multimodal_cot.settings import TINY, T5Fusion
 from mulcot.records import Example, Json, Rationale, read_lines
 from mulcot.settings import Settings, volatile
 from mulcot.stages.base import Job
@@ -22,9 +22,9 @@ from mulcot.tasks.saved import SavedTask, save_task
 from mulcot.training.settings import Linear, Training
 
 if TYPE_CHECKING:
-    from mulcot.fusion.asking import Clerk
-    from mulcot.fusion.model import FusionModel
-    from mulcot.fusion.questions import Question
+    from mulcot.multimodal_cot.model import FusionModel
+    from mulcot.multimodal_cot.questions import Question
+    from mulcot.multimodal_cot.runner import Clerk
     from mulcot.training.loop import Result, Score
     from mulcot.training.machine import Machine
 
@@ -88,7 +88,7 @@ def teach(
     judge: Callable[[Machine], Score],
 ) -> tuple[Result, Json]:
     """Trains, or continues; returns how it ended and how many texts were too long."""
-    from mulcot.training.fusion import FusionLearner, Questions
+    from mulcot.multimodal_cot.learner import FusionLearner, Questions
     from mulcot.training.loop import Plan, fit
 
     if not questions:
@@ -123,8 +123,8 @@ def keep(job: Job, best: Path, target: Path, wording: Wording) -> None:
 
 def load_clerk(source: T5Fusion | Path, job: Job, features: FeatureStore | None, batch_size: int) -> Clerk:
     """A model to train or to ask, with the features of this run."""
-    from mulcot.fusion.asking import Clerk
-    from mulcot.fusion.model import load_fusion
+    from mulcot.multimodal_cot.model import load_fusion
+    from mulcot.multimodal_cot.runner import Clerk
 
     model: FusionModel = load_fusion(
         source, device(), trainable=isinstance(source, T5Fusion), features=features, seed=job.seed

@@ -17,14 +17,22 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, field_validator
 
+from mulcot.backbones.vlm.decoding import Decoding
 from mulcot.datasets.base import Dataset
 from mulcot.errors import DataError, NothingUsable, TrainingError
 from mulcot.features import FeatureStore
-from mulcot.formats.reasons import EXPLAINED, TAUGHT, Authors, Explained, find_reasons, load_explained, save_taught
-from mulcot.formats.strings import RationaleFormat, Reason, read_rationale
-from mulcot.formats.wording import Wording
-from mulcot.fusion.settings import T5Fusion
-from mulcot.inference.settings import Decoding
+from mulcot.multimodal_cot.asking_options import Wording
+from mulcot.multimodal_cot.formats import RationaleFormat, Reason, read_rationale
+from mulcot.multimodal_cot.rationales import (
+    EXPLAINED,
+    TAUGHT,
+    Authors,
+    Explained,
+    find_reasons,
+    load_explained,
+    save_taught,
+)
+from mulcot.multimodal_cot.settings import T5Fusion
 from mulcot.records import Example, Json, read_lines
 from mulcot.rundir import write_text
 from mulcot.settings import volatile
@@ -47,8 +55,8 @@ from mulcot.tasks.base import Task
 from mulcot.training.settings import Training
 
 if TYPE_CHECKING:
-    from mulcot.fusion.asking import Clerk
-    from mulcot.training.fusion_judging import RationaleJudge
+    from mulcot.multimodal_cot.judging import RationaleJudge
+    from mulcot.multimodal_cot.runner import Clerk
     from mulcot.training.loop import Result
     from mulcot.training.machine import Machine
 
@@ -175,7 +183,7 @@ class RationaleStage(Stage):
 
     def _judge(self, job: Job, clerk: Clerk, examples: Sequence[Example], reasons: dict[str, Reason]) -> RationaleJudge:
         """On dev, or on training data where dev has no rationale."""
-        from mulcot.training.fusion_judging import RationaleJudge
+        from mulcot.multimodal_cot.judging import RationaleJudge
 
         known = [example for example in examples if example.id in reasons]
         dev = part_of([example for example in known if example.split == "dev"], self.watch.dev, job.seed)

@@ -29,7 +29,7 @@ class ReportStage(Stage):
 
     def run(self, job: Job) -> Json:
         """Writes the page anew."""
-        from mulcot.pages.report import write_report
+        from mulcot.report.pages.report import write_report
 
         out = job.folder / PAGE
         found = write_report(job.folder.path.parent, job.gallery(), out, number=self.examples, seed=job.seed)

@@ -30,28 +30,28 @@ from mulcot.rundir import atomic, write_json
 from mulcot.settings import volatile
 from mulcot.stages.base import Job, Stage
 from mulcot.tasks.base import Task
-from mulcot.teachers.base import Teacher, teachers
-from mulcot.teachers.client import Client
-from mulcot.teachers.connection import HttpTeacher
-from mulcot.teachers.images import Pictures
-from mulcot.teachers.imported import Imported
-from mulcot.teachers.ledger import Ledger
-from mulcot.teaching.budget import Budget, Prices, Purse, Spent, cost_of, shown_money
-from mulcot.teaching.campaign import Campaign
-from mulcot.teaching.cases import Cases, Known, Outcome
-from mulcot.teaching.controller import Retry
-from mulcot.teaching.duplicates import NearDuplicates
-from mulcot.teaching.estimate import Estimate, estimate, nothing_known, nothing_to_pay
-from mulcot.teaching.examples import Examples
-from mulcot.teaching.filters import Filters
-from mulcot.teaching.imports import Chains
-from mulcot.teaching.own_answer import ANSWERS, own_prediction
-from mulcot.teaching.pilot import Pilot, PilotResult
-from mulcot.teaching.results import Writer
-from mulcot.teaching.summary import summary_lines
-from mulcot.teaching.tally import Tally
-from mulcot.teaching.verdict import TOLD, UNTOLD, Judge, Preset
-from mulcot.teaching.yields import Yield
+from mulcot.teacher.backends.imported import Imported
+from mulcot.teacher.base import Teacher, teachers
+from mulcot.teacher.labelling.budget import Budget, Prices, Purse, Spent, cost_of, shown_money
+from mulcot.teacher.labelling.campaign import Campaign
+from mulcot.teacher.labelling.cases import Cases, Known, Outcome
+from mulcot.teacher.labelling.controller import Retry
+from mulcot.teacher.labelling.duplicates import NearDuplicates
+from mulcot.teacher.labelling.estimate import Estimate, estimate, nothing_known, nothing_to_pay
+from mulcot.teacher.labelling.examples import Examples
+from mulcot.teacher.labelling.filters import Filters
+from mulcot.teacher.labelling.imports import Chains
+from mulcot.teacher.labelling.own_answer import ANSWERS, own_prediction
+from mulcot.teacher.labelling.pilot import Pilot, PilotResult
+from mulcot.teacher.labelling.results import Writer
+from mulcot.teacher.labelling.summary import summary_lines
+from mulcot.teacher.labelling.tally import Tally
+from mulcot.teacher.labelling.verdict import TOLD, UNTOLD, Judge, Preset
+from mulcot.teacher.labelling.yields import Yield
+from mulcot.teacher.transport.client import Client
+from mulcot.teacher.transport.connection import HttpTeacher
+from mulcot.teacher.transport.images import Pictures
+from mulcot.teacher.transport.ledger import Ledger
 
 LEDGER = "ledger.sqlite"
 

@@ -9,7 +9,7 @@ from mulcot.records import Example
 from mulcot.tasks.answers import Answer, exact_label, read_label
 from mulcot.tasks.chained import ChainTask, either
 from mulcot.tasks.inserted import insertable
-from mulcot.tasks.published import published_label
+from mulcot.tasks.published_reading import published_label
 from mulcot.tasks.templates import Placeholders
 
 CONSTANT = ("labels", "definitions", "format", "fields")

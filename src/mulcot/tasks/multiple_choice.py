@@ -12,7 +12,7 @@ from mulcot.tasks.base import Demo, tasks
 from mulcot.tasks.chained import ChainTask
 from mulcot.tasks.inserted import insertable
 from mulcot.tasks.letters import LETTERS, letter_alone, read_letter
-from mulcot.tasks.published import published_letter
+from mulcot.tasks.published_reading import published_letter
 from mulcot.tasks.templates import Placeholders, Templates
 from mulcot.world import demo_rows
 

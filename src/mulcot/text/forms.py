@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from mulcot.text.tokens import remove_unseen
+from mulcot.text.control_tokens import remove_unseen
 
 USER = "@user"
 """What stands for a user name, as in the tweets that language models were trained on."""

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from mulcot.extractors.runtime.loaded import LoadedExtractor
-from mulcot.fusion.batch import FusionBatch, pack
-from mulcot.fusion.model import FusionModel
-from mulcot.fusion.network import Fusion
-from mulcot.fusion.questions import EncodedQuestion, Question
+from mulcot.multimodal_cot.batch import FusionBatch, pack
+from mulcot.multimodal_cot.model import FusionModel
+from mulcot.multimodal_cot.network import Fusion
+from mulcot.multimodal_cot.questions import EncodedQuestion, Question
 from mulcot.progress import Reporter
 from mulcot.tiny.boards import FACTS, POINTED, BoardLesson, board_lesson
 from mulcot.tiny.sizes import Course

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from mulcot.formats.asked import Asked
-from mulcot.formats.strings import rationale_source
+from mulcot.multimodal_cot.formats import rationale_source
+from mulcot.multimodal_cot.lettered import Asked
 from mulcot.world.boards import VALUES, Board
 from mulcot.world.lessons import BEAKERS, CELLS, DAYS, FOODS, MEANINGS, PLACES, THINGS
 from mulcot.world.questions import Question

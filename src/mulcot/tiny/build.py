@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from mulcot.backbones.runtime.loaded import LoadedModel
+from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.progress import Reporter
 from mulcot.tiny.language import learn_to_speak
 from mulcot.tiny.lessons import COPYING, READING

@@ -10,9 +10,9 @@ from operator import eq
 from typing import TYPE_CHECKING, Any
 
 from mulcot.backbones import Turn
-from mulcot.encoded import Encoded
-from mulcot.inference.answer import answer
-from mulcot.inference.settings import Decoding
+from mulcot.backbones.vlm.answer import answer
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.encoded import Encoded
 from mulcot.records import Example, ImageRef, Record
 from mulcot.tasks.base import Purpose
 from mulcot.tasks.sentiment import Sentiment
@@ -23,7 +23,7 @@ from mulcot.world.posts import posts
 from mulcot.world.scene import Scene
 
 if TYPE_CHECKING:
-    from mulcot.backbones.runtime.loaded import LoadedModel
+    from mulcot.backbones.vlm.loaded import LoadedModel
 
 BATCH = 50
 LONGEST = 80

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, rms_norm
 
+from mulcot.backbones.vlm.rows import PREFIX, Batch, pack
 from mulcot.objectives import JointObjective
-from mulcot.objectives.joint import Joint
-from mulcot.objectives.rows import PREFIX, Batch, pack
+from mulcot.objectives.joint_loss import Joint
 from mulcot.progress import Reporter
 from mulcot.tiny.facts import FACTS, facts
 from mulcot.tiny.lessons import Lesson, Mix, lesson
@@ -26,7 +26,7 @@ from mulcot.tiny.sizes import Course
 from mulcot.tiny.steps import descend
 
 if TYPE_CHECKING:
-    from mulcot.backbones.runtime.loaded import LoadedModel
+    from mulcot.backbones.vlm.loaded import LoadedModel
 
 
 def learn_to_speak(model: LoadedModel, course: Course, mix: Mix, seed: int, reporter: Reporter) -> None:

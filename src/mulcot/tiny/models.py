@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.runtime.fresh import configure, train_tokenizer, write
-from mulcot.backbones.runtime.loaded import LoadedModel
-from mulcot.backbones.runtime.quiet import quiet
+from mulcot.backbones.vlm.fresh import configure, train_tokenizer, write
+from mulcot.backbones.vlm.loaded import LoadedModel
+from mulcot.backbones.vlm.quiet import quiet
 from mulcot.tiny.beginning import begin
 from mulcot.tiny.corpus import corpus
 from mulcot.tiny.sizes import IMAGE_SIZE, VOCABULARY, Size

@@ -22,7 +22,7 @@ from mulcot.world.picture import paint
 from mulcot.world.scene import Scene, attributes
 
 if TYPE_CHECKING:
-    from mulcot.backbones.runtime.loaded import LoadedModel
+    from mulcot.backbones.vlm.loaded import LoadedModel
 
 SIZE_OF_TOKENS = 1.0
 """The root mean square of picture tokens afterwards, so that they reach the language model at one scale."""

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import torch
 
+from mulcot.backbones.vlm.decoding import Decoding
 from mulcot.extractors.runtime.loaded import LoadedExtractor
 from mulcot.extractors.tiny import TinyTower
-from mulcot.formats.strings import ANSWER
-from mulcot.fusion.fresh import fresh_fusion, fresh_t5
-from mulcot.fusion.loading import Vision
-from mulcot.fusion.model import FusionModel
-from mulcot.fusion.network import FusionNetwork
-from mulcot.fusion.settings import TINY, T5Fusion
-from mulcot.fusion.words import Reader
-from mulcot.inference.settings import Decoding
+from mulcot.multimodal_cot.formats import ANSWER
+from mulcot.multimodal_cot.fresh import fresh_fusion, fresh_t5
+from mulcot.multimodal_cot.loading import Vision
+from mulcot.multimodal_cot.model import FusionModel
+from mulcot.multimodal_cot.network import FusionNetwork
+from mulcot.multimodal_cot.settings import TINY, T5Fusion
+from mulcot.multimodal_cot.words import Reader
 from mulcot.progress import Reporter
 from mulcot.tiny.board_reading import learn_boards, pack_lessons
 from mulcot.tiny.boards import BoardLesson, board_lesson, source_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from mulcot.inference.answer import answer
-from mulcot.inference.settings import Decoding
+from mulcot.backbones.vlm.answer import answer
+from mulcot.backbones.vlm.decoding import Decoding
 from mulcot.metrics.classification import Classification, classify
 from mulcot.records import Example
 from mulcot.training.lessons import Desk

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from mulcot.backbones.runtime.loaded import LoadedModel
-from mulcot.encoded import Encoded
-from mulcot.objectives.joint import Joint, Teaching
-from mulcot.objectives.rows import Batch, Counts, pack
+from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.loaded import LoadedModel
+from mulcot.backbones.vlm.rows import Batch, Counts, pack
+from mulcot.objectives.joint_loss import Joint, Teaching
 from mulcot.objectives.settings import DistillationObjective, JointObjective
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from mulcot.backbones.base import Turn
-from mulcot.backbones.runtime.loaded import LoadedModel
-from mulcot.encoded import Encoded
+from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.media import Gallery
-from mulcot.objectives.joint import Teaching
+from mulcot.objectives.joint_loss import Teaching
 from mulcot.records import Example, Rationale
 from mulcot.tasks.base import Purpose, Task
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mulcot.backbones.runtime.tuning import trainable
+from mulcot.backbones.vlm.tuning import trainable
 from mulcot.errors import Interrupted
 from mulcot.progress import Bar, Reporter
 from mulcot.records import Json

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import torch
 
-from mulcot.backbones.runtime.loaded import LoadedModel
-from mulcot.encoded import Encoded
+from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.labels import SLICE, label_scores
+from mulcot.backbones.vlm.loaded import LoadedModel
+from mulcot.backbones.vlm.rows import hidden_states, pack
 from mulcot.errors import TrainingError
-from mulcot.inference.labels import SLICE
-from mulcot.objectives.distillation import Resident
-from mulcot.objectives.joint import Teaching, hidden_states, label_scores
-from mulcot.objectives.rows import pack
+from mulcot.objectives.joint_loss import Teaching
+from mulcot.objectives.soft_loss import Resident
 from mulcot.training.learner import Teach
 from mulcot.training.softlabels import refuse_other_tokenizer
 

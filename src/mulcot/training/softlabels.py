@@ -22,13 +22,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from mulcot.backbones.runtime.loaded import LoadedModel
-from mulcot.encoded import Encoded
+from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.labels import ABSENT, SLICE, label_scores
+from mulcot.backbones.vlm.loaded import LoadedModel
+from mulcot.backbones.vlm.rows import hidden_states, pack
 from mulcot.errors import TrainingError
-from mulcot.inference.labels import SLICE
-from mulcot.objectives.distillation import TopK, soft_labels
-from mulcot.objectives.joint import ABSENT, Teaching, hidden_states, label_scores
-from mulcot.objectives.rows import pack
+from mulcot.objectives.joint_loss import Teaching
+from mulcot.objectives.soft_loss import TopK, soft_labels
 from mulcot.records import Json, Record
 from mulcot.rundir import atomic, write_json
 from mulcot.training.lessons import Desk, Lesson, Lessons, ids_hash

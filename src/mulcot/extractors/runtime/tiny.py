@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mulcot.backbones.runtime.pictures import Pictures
 from mulcot.backbones.tiny import Tiny
+from mulcot.backbones.vlm.pictures import Pictures
 from mulcot.extractors.runtime.loaded import Array, LoadedExtractor
 from mulcot.records import Json
 

@@ -24,7 +24,7 @@ from transformers import (
     ViTModel,
 )
 
-from mulcot.backbones.runtime.quiet import quiet
+from mulcot.backbones.vlm.quiet import quiet
 from mulcot.errors import MulcotError
 from mulcot.extractors.runtime.loaded import Array, LoadedExtractor
 from mulcot.records import Json

@@ -1,0 +1,76 @@
+"""`mulcot check`: everything that can fail without spending money or GPU time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mulcot.datasets.base import read
+from mulcot.datasets.statistics import Census, Statistics
+from mulcot.errors import MulcotError, printable
+from mulcot.extras import missing
+from mulcot.lacking import lacking
+from mulcot.media import Store
+from mulcot.pipeline import METHODS, Undone, left_undone
+from mulcot.progress import Reporter
+from mulcot.recipe import Loaded, Recipe
+from mulcot.records import Example
+from mulcot.rundir import RunFolder
+from mulcot.tasks.base import Purpose
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found; an empty `problems` means the run can start."""
+
+    problems: tuple[str, ...]
+    statistics: Statistics | None
+    notes: tuple[str, ...] = ()
+    """What does nothing though it is written."""
+    undone: Undone | None = None
+    """Where a run of this recipe ends early."""
+
+
+def check(loaded: Loaded, reporter: Reporter, rows: int | None = None) -> Verdict:
+    """Asks every stage for its problems, reads the data, opens its pictures and renders its prompts."""
+    recipe = loaded.recipe
+    problems = RunFolder(loaded.folder).problems()
+    stages = {name: stage for name in METHODS[recipe.method] if (stage := recipe.stage(name)) is not None}
+    for name, stage in stages.items():
+        packages = [error for extra in stage.extras() if (error := missing(extra)) is not None]
+        problems += [f"{name}: {error.message}: {error.hint}" for error in packages]
+        problems += [f"{name}: {printable(text, lines=True)}" for text in stage.problems(recipe.task, recipe.dataset)]
+    if problems:
+        return Verdict(tuple(problems), None)
+    try:
+        statistics = _read_data(loaded, reporter, rows)
+    except MulcotError as error:
+        return Verdict((f"dataset: {error}",), None)
+    # A part of the rows does not tell what is missing in all of them.
+    lacks = lacking(stages, statistics.splits) if rows is None else ()
+    found = tuple(f"{lack.stage}: {lack.text}" for lack in lacks)
+    return Verdict(found, statistics, tuple(_unread(recipe)), left_undone(recipe))
+
+
+def _unread(recipe: Recipe) -> Iterator[str]:
+    """Sections that change nothing."""
+    for name in dict.fromkeys(name for stages in METHODS.values() for name in stages):
+        if name not in METHODS[recipe.method] and recipe.stage(name) is not None:
+            yield f"the method {recipe.method} does not read the section {name}"
+    answer = recipe.answer if recipe.method == "multimodal-cot" and recipe.rationale is not None else None
+    if answer is not None and answer.format != "QCMG-A":
+        yield f"answer.format {answer.format} does not read what the section rationale writes"
+
+
+def _read_data(loaded: Loaded, reporter: Reporter, rows: int | None) -> Statistics:
+    recipe = loaded.recipe
+    census = Census(recipe.dataset, recipe.task)
+    with Store.temporary() as store, reporter.bar("check", unit="rows") as bar:
+        for number, record in enumerate(read(recipe.dataset, recipe.task, store), start=1):
+            census.add(record)
+            if isinstance(record, Example) and number <= 1000:
+                recipe.task.prompt(record, Purpose.CHAIN)
+            bar.advance()
+            if rows is not None and number >= rows:
+                break
+    return census.statistics()

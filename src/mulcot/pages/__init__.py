@@ -1,5 +1,0 @@
-"""Self-contained HTML pages: one look, everything escaped, nothing loaded from outside."""
-
-from mulcot.pages.page import render, write_page
-
-__all__ = ["render", "write_page"]

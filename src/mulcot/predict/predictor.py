@@ -1,0 +1,260 @@
+"""A trained model that is asked: label and chain from one reading of picture and post.
+
+    predictor = Predictor.load("runs/demo")
+    predictor.predict([Post(text="what a day", image="day.jpg")])
+
+The label is scored exactly over the label set, so there always is one; the chain is written from the same cache. With
+`generate` both are written instead, each by a pass of its own, which is the published protocol.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import torch
+from PIL import Image
+
+from mulcot.backbones.base import BACKBONE_FILE, Turn, load_folder
+from mulcot.backbones.vlm.answer import Answer, answers
+from mulcot.backbones.vlm.chains import stream
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.loaded import LoadedModel
+from mulcot.backbones.vlm.prefill import prefill
+from mulcot.errors import MediaError, MulcotError
+from mulcot.media import Gallery
+from mulcot.media.opening import DEFAULT_LIMITS
+from mulcot.predict.model_folders import find_model, load_temperature
+from mulcot.predict.posts import Post, Prepared, example_of
+from mulcot.predict.prediction import generated_label, scored_label, with_chain
+from mulcot.predict.streaming import Spelling, Told, unfold
+from mulcot.records import Example, Json, Prediction, Rejected
+from mulcot.rundir import file_hash
+from mulcot.tasks.base import Purpose
+from mulcot.tasks.saved import SavedTask, load_task
+
+ROUNDS = 4
+"""A file is answered in portions of so many batches: within one, the slots of ended chains are taken by others."""
+
+LONGEST = 8192
+"""Tokens of picture and post, the published limit; a longer example is rejected alone instead of filling the memory."""
+
+
+class Wanted(NamedTuple):
+    """Which branches are asked for."""
+
+    chain: bool
+    label: bool
+    written: bool = False
+    """The label is written like a chain, and nothing else: the published way."""
+
+
+class Predictor:
+    """Answers for posts and examples, always in their order; what cannot be asked is rejected with its reason."""
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        asked: SavedTask,
+        *,
+        temperature: float = 1.0,
+        decoding: Decoding = Decoding(),  # noqa: B008  (frozen)
+        batch_size: int = 16,
+        longest: int = LONGEST,
+    ) -> None:
+        self.model = model
+        self._saved = asked
+        self.task = asked.task
+        self.cleaning = asked.cleaning
+        self.temperature = temperature
+        """What label scores are divided by for calibrated probabilities."""
+        self.decoding = decoding
+        """How chains are written."""
+        self.batch_size = batch_size
+        """Examples at once."""
+        self.longest = longest
+        self.folder: Path | None = None
+        """Where the model lies, if it was loaded."""
+
+    @classmethod
+    def load(cls, path: Path | str, device: str | None = None, **options: Any) -> Self:
+        """The model of a run folder (its last one), a stage folder or a model folder; `options` as in `Predictor`."""
+        folder = find_model(Path(path))
+        if not (folder / BACKBONE_FILE).is_file():
+            hint = "mulcot.open_predictor opens the models of both methods."
+            raise MulcotError(f"{folder} holds a model of Multimodal-CoT", hint=hint)
+        saved = load_task(folder)
+        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if "temperature" not in options:
+            options["temperature"] = load_temperature(folder)
+        model = load_folder(folder, chosen)
+        model.network.merge()
+        predictor = cls(model, saved, **options)
+        predictor.folder = folder
+        return predictor
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The texts of a post that it reads."""
+        return self.task.reads
+
+    @property
+    def portion(self) -> int:
+        """How many items to give to `predict` at once, where there are many: the more, the fewer slots stay empty."""
+        return ROUNDS * self.batch_size
+
+    def identity(self) -> Json:
+        """Everything that decides an answer but for rounding, as plain JSON."""
+        weights = (
+            {} if self.folder is None else {p.name: file_hash(p) for p in sorted(self.folder.glob("*.safetensors"))}
+        )
+        return {
+            "weights": weights,
+            "preprocessing": self.model.preprocessing(),
+            "task": self.task.identity(),
+            "cleaning": self.cleaning.identity(),
+            "temperature": self.temperature,
+            "decoding": self.decoding.identity(),
+            "longest": self.longest,
+        }
+
+    def predict(
+        self,
+        items: Sequence[Post | Example],
+        gallery: Gallery | None = None,
+        *,
+        label_only: bool = False,
+        chain_only: bool = False,
+        generate: bool = False,
+    ) -> list[Prediction | Rejected]:
+        """One answer or rejection per item. `gallery` holds the pictures of examples; posts bring their own."""
+        if label_only and chain_only:
+            raise ValueError("label_only and chain_only exclude each other")
+        if chain_only or not generate:
+            want = Wanted(chain=not label_only, label=not chain_only)
+            return [self._judged(one, want) for one in self._asked(items, gallery, want)]
+        written = Wanted(chain=False, label=False, written=True)
+        named = [self._named(one) for one in self._asked(items, gallery, written)]
+        if label_only:
+            return named
+        chains = self._asked(items, gallery, Wanted(chain=True, label=False))
+        return [self._reasoned(before, one) for before, one in zip(named, chains, strict=True)]
+
+    def stream(self, item: Post | Example, gallery: Gallery | None = None) -> Iterator[str]:
+        """The chain of one item piece by piece, as it is written; leaving early stops the work."""
+        asked = self._ask(item, gallery, Wanted(chain=True, label=False), 0)
+        if isinstance(asked, Rejected):
+            raise MulcotError(f"this cannot be asked: {asked.detail}", hint=f"The reason is {asked.reason!r}.")
+        spelling = Spelling(self.model)
+        for token in stream(prefill(self.model, [asked.encoded], self.decoding.max_tokens), self.decoding):
+            if piece := "" if token.end else spelling.add(token.id):
+                yield piece
+        if rest := spelling.rest():
+            yield rest
+
+    def prepare(self, item: Post | Example, *, label_only: bool = False) -> Prepared | Rejected:
+        """An item for `unfold`, made ready without the model, so in any thread."""
+        return self._ask(item, None, Wanted(chain=not label_only, label=True), 0)
+
+    def unfold(
+        self, items: Sequence[Post | Example | Prepared], *, label_only: bool = False, spoken: Collection[int] = ()
+    ) -> Iterator[Told]:
+        """`predict` for one batch, telling everything as soon as it is known; leaving early stops the work.
+
+        Per item: first the prediction with the label alone, then a piece of the chain for every token (empty but for
+        the items `spoken`), so that the caller can do other things between two steps of the model, last the whole.
+        """
+        want = Wanted(chain=not label_only, label=True)
+        asked = [
+            item if isinstance(item, Prepared) else self._ask(item, None, want, number)
+            for number, item in enumerate(items)
+        ]
+        yield from (Told(row, one, last=True) for row, one in enumerate(asked) if isinstance(one, Rejected))
+        rows = {row: (one.example, one.encoded) for row, one in enumerate(asked) if isinstance(one, Prepared)}
+        if rows:
+            yield from unfold(self.model, self.task, rows, spoken, self.decoding, self.temperature)
+
+    def _asked(
+        self, items: Sequence[Post | Example], gallery: Gallery | None, want: Wanted
+    ) -> Iterator[tuple[Example, Answer] | Rejected]:
+        """What the model says to every item that can be asked, with the rejected ones between them.
+
+        Pictures are opened when a slot is free for their example.
+        """
+        order: deque[Example | Rejected] = deque()
+
+        def questions() -> Iterator[Encoded]:
+            for number, item in enumerate(items):
+                one = self._ask(item, gallery, want, number)
+                order.append(one.example if isinstance(one, Prepared) else one)
+                if isinstance(one, Prepared):
+                    yield one.encoded
+
+        for said in answers(self.model, questions(), self.decoding, self.batch_size):
+            while isinstance(one := order.popleft(), Rejected):
+                yield one
+            yield one, said
+        yield from (one for one in order if isinstance(one, Rejected))
+
+    def _ask(self, item: Post | Example, gallery: Gallery | None, want: Wanted, number: int) -> Prepared | Rejected:
+        """The prompts and pictures of one item as tokens and patches."""
+        example, source = example_of(item, self._saved, self.reads, number), f"item {number + 1}"
+        if isinstance(example, Rejected):
+            return example
+        try:
+            pictures = _pictures(item, gallery)
+        except MediaError as error:
+            return Rejected(source=source, reason=error.reason, detail=error.message, id=example.id)
+        asked = self._encode(example, pictures, want)
+        if len(asked.encoded.prefix) > self.longest:
+            detail = f"picture and post are {len(asked.encoded.prefix):,} tokens, allowed {self.longest:,}"
+            return Rejected(source=source, reason="too_long", detail=detail, id=example.id)
+        return asked
+
+    def _encode(self, example: Example, pictures: Sequence[Image.Image], want: Wanted) -> Prepared:
+        ask = self.task.prompt(example, Purpose.LABEL)
+        if want.written:
+            return Prepared(example, self.model.encode(example.id, pictures, chain=Turn(prompt=ask)))
+        chain = Turn(prompt=self.task.prompt(example, Purpose.CHAIN)) if want.chain else None
+        choices = tuple(self.task.write_label(label) for label in self.task.labels(example))
+        label = Turn(prompt=ask, choices=choices) if want.label else None
+        return Prepared(example, self.model.encode(example.id, pictures, chain=chain, label=label))
+
+    def _judged(self, one: tuple[Example, Answer] | Rejected, want: Wanted) -> Prediction | Rejected:
+        """With the scored label, the chain, or both."""
+        if isinstance(one, Rejected):
+            return one
+        example, said = one
+        prediction = Prediction(id=example.id)
+        if want.label:
+            prediction = scored_label(self.task, example, said.label_logprobs, self.temperature)
+        return prediction if said.chain is None else with_chain(prediction, self.task, example, said.chain)
+
+    def _named(self, one: tuple[Example, Answer] | Rejected) -> Prediction | Rejected:
+        """With the label that was written."""
+        if isinstance(one, Rejected):
+            return one
+        example, said = one
+        assert said.chain is not None
+        return generated_label(self.task, example, said.chain)
+
+    def _reasoned(self, before: Prediction | Rejected, one: tuple[Example, Answer] | Rejected) -> Prediction | Rejected:
+        """With the chain that was written, besides the label."""
+        if isinstance(before, Rejected):
+            return before
+        if isinstance(one, Rejected):
+            return one
+        example, said = one
+        assert said.chain is not None
+        return with_chain(before, self.task, example, said.chain)
+
+
+def _pictures(item: Post | Example, gallery: Gallery | None) -> list[Image.Image]:
+    if isinstance(item, Post):
+        return item.pictures(DEFAULT_LIMITS)
+    if item.images and gallery is None:
+        raise MediaError("missing_image", "the example has a picture, but no gallery was given to find it in")
+    return [gallery.open(image) for image in item.images] if gallery is not None else []

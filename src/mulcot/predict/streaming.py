@@ -1,0 +1,90 @@
+"""A batch of answers told while they come into being, for a service that shows them and has other work in between."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
+
+from mulcot.backbones.vlm.chains import stream
+from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.labels import score_labels
+from mulcot.backbones.vlm.loaded import LoadedModel
+from mulcot.backbones.vlm.prefill import prefill
+from mulcot.predict.prediction import scored_label, with_chain
+from mulcot.records import Example, Prediction, Rejected
+from mulcot.tasks.base import Task
+
+UNFINISHED = "\ufffd"
+
+
+class Told(NamedTuple):
+    """Something new about one item of a batch."""
+
+    row: int
+    """Which item."""
+    news: str | Prediction | Rejected
+    """A piece of its chain, perhaps an empty one; its label; or its whole answer."""
+    last: bool = False
+    """Nothing more will be told about this item."""
+    read: int = 0
+    """With the whole answer: tokens that were read."""
+    written: int = 0
+    """With the whole answer: tokens that were written."""
+
+
+class Spelling:
+    """Tokens to text piece by piece; a letter of several tokens shows only when the last of them is there."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._model = model
+        self._ids: list[int] = []
+        self._said = ""
+
+    def add(self, token: int) -> str:
+        """What can be said now."""
+        self._ids.append(token)
+        text = self._model.text(self._ids)
+        if text.endswith(UNFINISHED) or not text.startswith(self._said):
+            return ""
+        piece, self._said = text[len(self._said) :], text
+        return piece
+
+    def rest(self) -> str:
+        """What is left at the end."""
+        return self._model.text(self._ids).removeprefix(self._said)
+
+
+def unfold(
+    model: LoadedModel,
+    task: Task,
+    asked: Mapping[int, tuple[Example, Encoded]],
+    spoken: Collection[int],
+    decoding: Decoding,
+    temperature: float,
+) -> Iterator[Told]:
+    """Labels first, then one item per token, then the whole answers; all items have the same branches."""
+    rows, examples = list(asked), [example for example, _ in asked.values()]
+    encoded = [one for _, one in asked.values()]
+    with_chains = any(one.chain is not None for one in encoded)
+    prefilled = prefill(model, encoded, decoding.max_tokens) if with_chains else None
+    scores = score_labels(model, encoded) if prefilled is None else prefilled.scores_EQ
+    assert scores is not None
+    found = [
+        scored_label(task, example, tuple(row[: len(task.labels(example))]), temperature)
+        for example, row in zip(examples, scores.tolist(), strict=True)
+    ]
+    for place, prediction in enumerate(found):
+        yield Told(rows[place], prediction, prefilled is None, 0 if prefilled else len(encoded[place].prefix))
+    if prefilled is None:
+        return
+    spelling = {place: Spelling(model) for place, row in enumerate(rows) if row in spoken}
+    for token in stream(prefilled, decoding):
+        place, row = token.row, rows[token.row]
+        yield Told(row, spelling[place].add(token.id) if place in spelling and not token.end else "")
+        if token.chain is None:
+            continue
+        if place in spelling and (rest := spelling[place].rest()):
+            yield Told(row, rest)
+        whole = with_chain(found[place], task, examples[place], token.chain)
+        yield Told(row, whole, True, len(encoded[place].prefix), len(token.chain.ids))

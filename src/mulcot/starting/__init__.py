@@ -1,5 +1,0 @@
-"""A folder to begin with: one's own data in small, and a recipe that runs at once."""
-
-from mulcot.starting.folder import begin
-
-__all__ = ["begin"]

@@ -1,0 +1,1 @@
+"""Who writes the first chains: one file per teacher."""

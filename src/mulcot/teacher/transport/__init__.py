@@ -1,0 +1,1 @@
+"""How a teacher is reached over HTTP: throttled, repeated, and remembered in a ledger."""

@@ -1,5 +1,0 @@
-"""Who writes the first chains: one file per teacher, and how they are asked, throttled and remembered."""
-
-from mulcot.teachers.base import Teacher, teachers
-
-__all__ = ["Teacher", "teachers"]
