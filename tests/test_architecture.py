@@ -39,8 +39,8 @@ LAYERS: list[set[str]] = [
 """A room may import itself and rooms of earlier lines, never a neighbour on its own line."""
 
 CORE_WITHOUT_TORCH = {
-    "cli", "pipeline", "recipe", "lacking", "report", "metrics", "tasks", "datasets", "teacher", "world", "media", "text",
-    "progress", "provenance", "yamltree", "rundir", "registry", "plugin", "settings", "records", "errors", "extras",
+    "cli", "pipeline", "recipe", "lacking", "report", "metrics", "tasks", "datasets", "teacher", "world", "media",
+    "text", "progress", "provenance", "yamltree", "rundir", "registry", "plugin", "settings", "records", "errors", "extras",
     "version", "features", "export.data", "stages.dataset", "stages.teacher", "stages.report", "predict.model_folders",
 }  # fmt: skip
 
