@@ -42,18 +42,18 @@ def write_rows(folder: Path, rows: int) -> Path:
 def count(path: Path) -> dict[str, float]:
     """What `mulcot data check files path=...` does, timed."""
     from mulcot.datasets import datasets, read
-    from mulcot.datasets.statistics import Census
+    from mulcot.datasets.statistics import DatasetCounter
     from mulcot.media import Store
     from mulcot.tasks import tasks
 
     started = time.perf_counter()
     dataset = datasets.get("files").model_validate({"path": path})
     task = tasks.get("sentiment")()
-    census = Census(dataset, task)
+    counter = DatasetCounter(dataset, task)
     with Store.temporary() as store:
         for record in read(dataset, task, store):
-            census.add(record)
-    statistics = census.statistics()
+            counter.add(record)
+    statistics = counter.statistics()
     statistics.findings()
     seconds = time.perf_counter() - started
     rows = statistics.summary()["examples"]

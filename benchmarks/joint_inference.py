@@ -41,7 +41,7 @@ from shapes import PICTURE, SHAPES, Shape, build, draw, wait
 from torch import Tensor, nn
 
 from mulcot.backbones.vlm.answer import answer
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.encoded import Branch, Encoded, Layout
 from mulcot.backbones.vlm.prefill import prefill
 

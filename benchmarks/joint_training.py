@@ -43,10 +43,10 @@ from torch import Tensor, nn
 
 from mulcot.backbones.vlm.encoded import Encoded
 from mulcot.backbones.vlm.network import KERNELS, Attention, Network
-from mulcot.backbones.vlm.rows import PADDING, Batch, Counts, Layout, mask, pack
-from mulcot.backbones.vlm.tuning import trainable
+from mulcot.backbones.vlm.packing import PADDING, Batch, Counts, Layout, mask, pack
+from mulcot.backbones.vlm.trainable_weights import trainable
 from mulcot.objectives import JointObjective
-from mulcot.objectives.joint_loss import Joint
+from mulcot.objectives.total_loss import Joint
 
 KINDS = ("published", "two_rows", "shared_prefix")
 FORMULA = (

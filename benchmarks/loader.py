@@ -27,8 +27,8 @@ from mulcot.datasets.twitter import Twitter
 from mulcot.media import Gallery, Store
 from mulcot.records import Example, Rationale
 from mulcot.tasks.aspect_sentiment import AspectSentiment
-from mulcot.training.feed import Feed
-from mulcot.training.lessons import Desk, Lessons, make_lessons
+from mulcot.training.items import ExampleEncoder, TrainingItems, make_training_items
+from mulcot.training.prefetch import Feed
 from mulcot.training.settings import Training
 
 KINDS = ("lazy", "eager")
@@ -37,7 +37,7 @@ FIELDS = ("Text_analysis", "Image_analysis", "Conflict_resolution", "Final_concl
 SENTENCE = "The words name the person without praise or blame, and the picture shows a crowd in front of a stage. "
 
 
-def prepare(root: Path, folder: Path, rows: int) -> Lessons:
+def prepare(root: Path, folder: Path, rows: int) -> TrainingItems:
     """The lessons, not yet decoded or tokenised."""
     task, dataset = AspectSentiment(), Twitter(root=root)
     store = Store(folder)
@@ -48,26 +48,26 @@ def prepare(root: Path, folder: Path, rows: int) -> Lessons:
         for each in examples
     ]  # fmt: skip
     model = QwenVL.demo(folder / "model").model_copy(update={"image_size": 280}).load("cpu", trainable=False)
-    desk = Desk(model, task, Gallery(dataset.picture_root(), store, dataset.images_limit))
-    return Lessons(desk, make_lessons(examples, [chains], task, label_only=True))
+    encoder = ExampleEncoder(model, task, Gallery(dataset.picture_root(), store, dataset.images_limit))
+    return TrainingItems(encoder, make_training_items(examples, [chains], task, label_only=True))
 
 
 def measure(kind: str, root: Path, rows: int) -> dict[str, float]:
     """Rows per second and the memory that the rows took."""
     with tempfile.TemporaryDirectory() as folder:
-        lessons = prepare(root, Path(folder), rows)
-        lessons.encoded(0)
+        items = prepare(root, Path(folder), rows)
+        items.encoded(0)
         before, started, tokens = _resident_mib(), time.perf_counter(), 0
         if kind == "lazy":
-            for step in Feed(lessons, Training(epochs=1), 0).steps(0):
+            for step in Feed(items, Training(epochs=1), 0).steps(0):
                 tokens += sum(example.tokens for portion in step.portions for example in portion)
         else:
-            kept = [lessons.encoded(index) for index in range(len(lessons))]
+            kept = [items.encoded(index) for index in range(len(items))]
             tokens = sum(example.tokens for example in kept)
         seconds = time.perf_counter() - started
     return {
-        "rows": len(lessons),
-        "rows_per_second": len(lessons) / seconds,
+        "rows": len(items),
+        "rows_per_second": len(items) / seconds,
         "peak_mib": _resident_mib() - before,
         "tokens": tokens,
     }

@@ -30,7 +30,7 @@ from mulcot.metrics.chains import ChainScorer
 from mulcot.metrics.distinct import text_distinct
 from mulcot.metrics.meteor import Synonyms, meteor
 from mulcot.metrics.rouge import published_rouge_l
-from mulcot.metrics.tokenisation import Words, stem
+from mulcot.metrics.tokenisation import TokenCache, stem
 from mulcot.metrics.wordnet import find_wordnet, open_wordnet
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "metrics"))
@@ -123,15 +123,15 @@ def our_metrics(synonyms: Synonyms | None) -> dict[str, Callable[[list[Pair]], f
     """Each metric by itself with nothing remembered from another."""
 
     def bleu(pairs: list[Pair]) -> float:
-        words = Words().mteval
+        words = TokenCache().mteval
         return fmean(pair_bleu(words(said), words(there)) for said, there in pairs)
 
     def meteors(pairs: list[Pair]) -> float:
-        words = Words().treebank
+        words = TokenCache().treebank
         return fmean(meteor(words(said), words(there), synonyms) for said, there in pairs)
 
     def distinct(order: int) -> Callable[[list[Pair]], float]:
-        return lambda pairs: fmean(text_distinct(Words().treebank(said), order) for said, _ in pairs)
+        return lambda pairs: fmean(text_distinct(TokenCache().treebank(said), order) for said, _ in pairs)
 
     return {
         "bleu": bleu,

@@ -33,13 +33,13 @@ import aiohttp
 import torch
 
 from mulcot.backbones.tiny import Tiny
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.predict.posts import Post
 from mulcot.predict.predictor import Predictor
 from mulcot.serving.app import build
 from mulcot.serving.server import bind, make_server
 from mulcot.serving.settings import Serving
-from mulcot.tasks.saved import SavedTask
+from mulcot.tasks.saved_task import SavedTask
 from mulcot.tasks.sentiment import Sentiment
 from mulcot.world.picture import paint
 from mulcot.world.posts import make_post

@@ -10,14 +10,14 @@ import torch
 from transformers import AttentionInterface, AutoModelForImageTextToText, Qwen2_5_VLConfig
 
 from mulcot.backbones.base import Lora
-from mulcot.backbones.vlm import trunk
+from mulcot.backbones.vlm import prefix_attention as trunk
 from mulcot.backbones.vlm.encoded import Branch, Encoded
 from mulcot.backbones.vlm.network import KERNELS, Attention, Network
-from mulcot.backbones.vlm.patches import multiply_patches
+from mulcot.backbones.vlm.patch_product import multiply_patches
 from mulcot.backbones.vlm.positions import rope_positions
 from mulcot.backbones.vlm.quiet import quiet
-from mulcot.backbones.vlm.tuning import add_adapters
-from mulcot.backbones.vlm.windows import group_windows
+from mulcot.backbones.vlm.trainable_weights import add_adapters
+from mulcot.backbones.vlm.window_attention import group_windows
 
 VOCABULARY = 151_936
 GRID = (1, 20, 20)

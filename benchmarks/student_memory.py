@@ -30,14 +30,14 @@ from shapes import SHAPES, Shape, build, draw
 
 from mulcot.backbones.vlm.encoded import Encoded
 from mulcot.backbones.vlm.network import Network
-from mulcot.backbones.vlm.rows import Batch, hidden_states, pack
-from mulcot.backbones.vlm.tuning import trainable
-from mulcot.objectives.joint_loss import Joint, Teaching
+from mulcot.backbones.vlm.packing import Batch, hidden_states, pack
+from mulcot.backbones.vlm.trainable_weights import trainable
 from mulcot.objectives.settings import DistillationObjective
-from mulcot.objectives.soft_loss import Resident, soft_labels
+from mulcot.objectives.soft_targets import InMemoryTeacher, soft_labels
+from mulcot.objectives.total_loss import BatchSoftTargets, Joint
 from mulcot.rundir import write_json
-from mulcot.training.lessons import ids_hash
-from mulcot.training.softlabels import SoftIndex, SoftLabels
+from mulcot.training.items import ids_hash
+from mulcot.training.soft_label_store import SoftIndex, SoftLabels
 
 KINDS = ("stored", "resident")
 TEMPERATURE, K = 2.0, 64
@@ -46,7 +46,7 @@ ASSISTANTS = {
     "cpu": replace(SHAPES["cpu"], hidden=768, layers=10, intermediate=4096),
     "3b": SHAPES["7b"],
 }
-Teach = Callable[[list[Encoded], Batch], Teaching]
+Teach = Callable[[list[Encoded], Batch], BatchSoftTargets]
 
 
 def store(folder: Path, shape: str, device: str) -> None:
@@ -76,14 +76,14 @@ def teacher(kind: str, folder: Path, shape: str, device: str) -> Teach:
     """What says how the assistant thinks about a batch."""
     if kind == "stored":
         stored = SoftLabels.read(folder)
-        return lambda examples, batch: stored.teaching(examples, TEMPERATURE, torch.device(device))
+        return lambda examples, batch: stored.soft_targets(examples, TEMPERATURE, torch.device(device))
     assistant: Network = build(ASSISTANTS[shape], device, "sdpa")
     width = SHAPES[shape].vocabulary
 
-    def teach(examples: list[Encoded], batch: Batch) -> Teaching:
+    def teach(examples: list[Encoded], batch: Batch) -> BatchSoftTargets:
         with assistant.answering(), torch.no_grad():
             hidden_TD = hidden_states(assistant, batch)[batch.targets.source_T]
-        return Teaching(Resident(hidden_TD, assistant.head_VD, TEMPERATURE, width))
+        return BatchSoftTargets(InMemoryTeacher(hidden_TD, assistant.head_VD, TEMPERATURE, width))
 
     return teach
 

@@ -21,7 +21,7 @@ from mulcot.datasets.synthetic_science import SyntheticScience
 from mulcot.media import Store
 from mulcot.world.picture import paint
 from mulcot.world.posts import posts
-from mulcot.world.sight import see
+from mulcot.world.scene_reading import read_scene
 
 ROUNDS = 3
 
@@ -45,10 +45,10 @@ def see_ms(count: int) -> float:
         out = io.BytesIO()
         paint(post.scene).resize((280, 280)).save(out, "JPEG", quality=90)
         sent.append(Image.open(out))
-    see(sent[0])
+    read_scene(sent[0])
     started = time.perf_counter()
     for image in sent[1:]:
-        see(image)
+        read_scene(image)
     return round((time.perf_counter() - started) / count * 1000, 2)
 
 

@@ -33,10 +33,10 @@ from mulcot.media import Gallery, Store
 from mulcot.records import ImageRef
 from mulcot.teacher.backends.openai_compatible import OpenAICompatible
 from mulcot.teacher.base import Request, Sampling
-from mulcot.teacher.transport.client import Client, open_client
-from mulcot.teacher.transport.crowd import run_all
-from mulcot.teacher.transport.images import ImageSettings, Picture, Pictures
+from mulcot.teacher.transport.concurrency import run_all
+from mulcot.teacher.transport.images import EncodedPictures, ImageSettings, Picture
 from mulcot.teacher.transport.ledger import Ledger
+from mulcot.teacher.transport.remembering_client import Client, open_client
 
 LATENCY = 0.2
 SAMPLING = Sampling()
@@ -147,7 +147,9 @@ def request_for(number: int, picture: Picture) -> Request:
     )
 
 
-async def ours(url: str, total: int, in_flight: int, ledger: Ledger, pictures: Pictures, refs: list[ImageRef]) -> Meter:
+async def ours(
+    url: str, total: int, in_flight: int, ledger: Ledger, pictures: EncodedPictures, refs: list[ImageRef]
+) -> Meter:
     teacher = OpenAICompatible(base_url=(url,), model="mock", concurrency=in_flight)
     meter = Meter(total)
     async with open_client(teacher, ledger) as client:
@@ -188,7 +190,7 @@ def compare(folder: Path, in_flight: int, seconds: float, rounds: int) -> dict[s
     store = Store(folder / "pictures")
     refs = draw_pictures(store, 64)
     rates: dict[str, list[tuple[float, float]]] = {"ours": [], "plain": []}
-    with mock_server() as url, Pictures(Gallery(None, store), ImageSettings()) as pictures:
+    with mock_server() as url, EncodedPictures(Gallery(None, store), ImageSettings()) as pictures:
         urls = asyncio.run(ready_urls(pictures, refs))
         for number in range(rounds):
             with Ledger(folder / f"{in_flight}-{number}.sqlite") as ledger:
@@ -203,7 +205,7 @@ def compare(folder: Path, in_flight: int, seconds: float, rounds: int) -> dict[s
     return out
 
 
-async def ready_urls(pictures: Pictures, refs: list[ImageRef]) -> list[str]:
+async def ready_urls(pictures: EncodedPictures, refs: list[ImageRef]) -> list[str]:
     return [(await pictures.picture(ref).data_url()).decode() for ref in refs]
 
 
@@ -229,7 +231,7 @@ def endure(folder: Path, total: int) -> dict[str, float]:
 
                 await run_all(range(total), work, width=teacher.width())
 
-    with mock_server(0.02) as teacher_url, Pictures(Gallery(None, store), ImageSettings()) as pictures:
+    with mock_server(0.02) as teacher_url, EncodedPictures(Gallery(None, store), ImageSettings()) as pictures:
         # The cache of pictures is full after a tenth, as it is in a long run.
         pictures.keep_bytes = 4 * 2**20
         started = time.perf_counter()

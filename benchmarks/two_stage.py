@@ -42,7 +42,7 @@ from transformers import (
     ViTModel,
 )
 
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.quiet import quiet
 from mulcot.datasets.synthetic_science import SyntheticScience
 from mulcot.extractors.vit import Vit
@@ -50,8 +50,8 @@ from mulcot.features import FeatureStore, FeatureWriter, Kind
 from mulcot.media import Store, encode_jpeg
 from mulcot.multimodal_cot import EncodedQuestion
 from mulcot.multimodal_cot.batch import FusionBatch, pack
+from mulcot.multimodal_cot.generate_and_score import Vocabulary, write
 from mulcot.multimodal_cot.network import Fusion, FusionNetwork
-from mulcot.multimodal_cot.writing import Vocabulary, write
 from mulcot.progress import Reporter
 from mulcot.records import Example
 from mulcot.rundir import StageFolder

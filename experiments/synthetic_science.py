@@ -21,9 +21,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from mulcot.evaluation.asking import read_answers
+from mulcot.evaluation.ask_model import read_answers
 from mulcot.evaluation.question_scoring import score_questions, with_repaired
-from mulcot.multimodal_cot.lettered import ask
+from mulcot.multimodal_cot.lettered_question import ask
 from mulcot.multimodal_cot.rationales import load_explained, load_taught
 from mulcot.provenance import provenance
 from mulcot.records import Example, Prediction, read_lines

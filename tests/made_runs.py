@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from mulcot.datasets.demo import save_picture
+from mulcot.datasets.demo_files import save_picture
 from mulcot.metrics.classification import classify
 from mulcot.metrics.comparison import compare_labels, mcnemar
 from mulcot.metrics.confusion import Confusion

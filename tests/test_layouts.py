@@ -9,7 +9,7 @@ import pytest
 from small import go, write_recipe
 
 from mulcot import Post, Predictor
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.export.model import export_model
 from mulcot.records import Prediction
 from mulcot.world.picture import paint

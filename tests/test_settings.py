@@ -10,8 +10,8 @@ from pydantic import Field, ValidationError
 from mulcot.settings import Settings
 from mulcot.stages.annotate import AnnotateStage
 from mulcot.stages.answer import AnswerStage
-from mulcot.stages.questions import PUBLISHED
 from mulcot.stages.rationale import RationaleStage
+from mulcot.stages.shared_t5_training import PUBLISHED
 
 
 class Slow(Settings):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mulcot.errors import DataError
 from mulcot.records import Example
 from mulcot.text import Cleaning, cleaning, defuse, normalise, one_line, read_text
-from mulcot.text.forms import emoji_words, mask_urls, mask_users, repair
+from mulcot.text.rewriting import emoji_words, mask_urls, mask_users, repair
 from timed import ends_within
 
 SPECIAL = """

@@ -16,7 +16,7 @@ from mulcot.recipe import Recipe, load_recipe
 from mulcot.records import Example, ImageRef
 from mulcot.stages.teacher import TeacherStage
 from mulcot.tasks.base import Purpose
-from mulcot.teacher.labelling.cases import Cases
+from mulcot.teacher.labelling.dialogues import Dialogues
 from mulcot.teacher.labelling.estimate import (
     CHARACTERS_PER_TOKEN,
     PIXELS_PER_TOKEN,
@@ -25,7 +25,7 @@ from mulcot.teacher.labelling.estimate import (
     estimate,
     nothing_known,
 )
-from mulcot.teacher.labelling.verdict import Judge
+from mulcot.teacher.labelling.reply_judge import Judge
 from mulcot.teacher.transport.images import Picture
 
 RECIPES = Path(__file__).parent.parent / "recipes" / "mulcot_rd"
@@ -215,12 +215,12 @@ def recipe_of(name: str) -> Recipe:
         return load_recipe(RECIPES / f"{name}.yaml").recipe
 
 
-def cases_of(recipe: Recipe, stage: TeacherStage) -> Cases:
+def cases_of(recipe: Recipe, stage: TeacherStage) -> Dialogues:
     """Every example, with the requests that it would be asked with."""
     judge = Judge(recipe.task, stage.preset, stage.filters)
     start = stage.backend.start_sampling()
     pictures: Any = _Pictures()
-    return Cases(judge, stage.retry, start, pictures)
+    return Dialogues(judge, stage.retry, start, pictures)
 
 
 def post(number: int) -> Example:

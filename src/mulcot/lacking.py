@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from mulcot.datasets.statistics import NO_LABEL, SplitStatistics
 from mulcot.stages.base import Stage
-from mulcot.stages.captions import NO_CAPTIONS, WRITE_CAPTIONS
-from mulcot.stages.evaluation_sets import SetsStage
 from mulcot.stages.features import FeaturesStage
 from mulcot.stages.rationale import RationaleStage
+from mulcot.stages.shared_captions import NO_CAPTIONS, WRITE_CAPTIONS
+from mulcot.stages.shared_evaluation_sets import SetsStage
 
 LEARNING = ("assistant", "student", "rationale", "answer")
 """The stages that train."""

@@ -61,7 +61,7 @@ def run(loaded: Loaded, reporter: Reporter, first: str | None = None, last: str 
     folder = RunFolder(loaded.folder)
     if helping:
         for name in chosen:
-            _help(name, loaded, folder)
+            _take_part(name, loaded, folder)
         return []
     with folder.locked():
         _say_what_is_kept(chosen[0], loaded, folder, reporter)
@@ -159,7 +159,9 @@ def _need_extras(chosen: tuple[str, ...], loaded: Loaded, folder: RunFolder, rep
         done = job.folder.record
         # What follows a stage that runs will run, too; before that, all inputs are there to be compared.
         runs = (
-            runs or done is None or done.fingerprint != _mark(stage, loaded.recipe, _inputs(stage, job.before, folder))
+            runs
+            or done is None
+            or done.fingerprint != _stage_fingerprint(stage, loaded.recipe, _input_hashes(stage, job.before, folder))
         )
         if runs:
             need(*stage.extras())
@@ -172,19 +174,19 @@ def _sections(name: str, loaded: Loaded) -> Json:
 def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Reporter) -> Outcome:
     stage, job = _prepare(name, loaded, run_folder, reporter)
     folder = job.folder
-    inputs = _inputs(stage, job.before, run_folder)
-    mark = _mark(stage, loaded.recipe, inputs)
+    inputs = _input_hashes(stage, job.before, run_folder)
+    stage_fingerprint = _stage_fingerprint(stage, loaded.recipe, inputs)
     done = folder.record
-    if done is not None and done.fingerprint == mark:
+    if done is not None and done.fingerprint == stage_fingerprint:
         reporter.say(f"{name}: unchanged, skipped")
         return Outcome(name, True, done)
     known = done.outputs if done else {}
-    folder.begin(mark, stage.keeps)
+    folder.begin(stage_fingerprint, stage.keeps)
     started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
     counts = stage.run(job)
     record = StageRecord(
         stage=name,
-        fingerprint=mark,
+        fingerprint=stage_fingerprint,
         settings=_sections(name, loaded),
         inputs=inputs,
         outputs=folder.outputs(known, stage.bulky),
@@ -199,13 +201,13 @@ def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Repor
     return Outcome(name, False, record)
 
 
-def _help(name: str, loaded: Loaded, run_folder: RunFolder) -> None:
+def _take_part(name: str, loaded: Loaded, run_folder: RunFolder) -> None:
     """What every process but the first does for a stage: take part where it is parallel, and wait until it is whole."""
     stage, job = _prepare(name, loaded, run_folder, Reporter.silent())
-    mark = _mark(stage, loaded.recipe, _inputs(stage, job.before, run_folder))
+    stage_fingerprint = _stage_fingerprint(stage, loaded.recipe, _input_hashes(stage, job.before, run_folder))
     helped = not stage.parallel
-    while (done := job.folder.record) is None or done.fingerprint != mark:
-        if not helped and done is None and job.folder.begun == mark:
+    while (done := job.folder.record) is None or done.fingerprint != stage_fingerprint:
+        if not helped and done is None and job.folder.begun == stage_fingerprint:
             need(*stage.extras())
             stage.run(job)
             helped = True
@@ -235,7 +237,7 @@ def _before(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
     return (*stage.needs, *(name for name in stage.wants if name in known and recipe.stage(name) is not None))
 
 
-def _mark(stage: Stage, recipe: Recipe, inputs: Json) -> str:
+def _stage_fingerprint(stage: Stage, recipe: Recipe, inputs: Json) -> str:
     """The fingerprint of everything that decides a stage's result."""
     return fingerprint(
         {
@@ -249,7 +251,7 @@ def _mark(stage: Stage, recipe: Recipe, inputs: Json) -> str:
     )
 
 
-def _inputs(stage: Stage, before: Mapping[str, StageFolder], folder: RunFolder) -> Json:
+def _input_hashes(stage: Stage, before: Mapping[str, StageFolder], folder: RunFolder) -> Json:
     """What goes in: the earlier stages' files as they are now, and the source files outside the run."""
     inputs: Json = {name: each.content() for name, each in before.items()}
     for path, stamp in zip(stage.sources(), folder.stamps(stage.sources()), strict=True):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from mulcot.backbones import Turn, backbones, load_folder
-from mulcot.backbones.vlm.rows import hidden_states, pack
+from mulcot.backbones.vlm.packing import hidden_states, pack
 from mulcot.objectives import JointObjective
-from mulcot.objectives.joint_loss import Joint
+from mulcot.objectives.total_loss import Joint
 from mulcot.tasks.base import Prompt
 
 

@@ -10,13 +10,13 @@ import torch
 from mulcot.backbones import Lora, Turn
 from mulcot.backbones.tiny import Tiny
 from mulcot.backbones.vlm.answer import Answer, answers
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.encoded import Encoded, Layout
-from mulcot.backbones.vlm.labels import score_labels
+from mulcot.backbones.vlm.label_scoring import score_labels
 from mulcot.backbones.vlm.loaded import LoadedModel
-from mulcot.backbones.vlm.rows import pack
+from mulcot.backbones.vlm.packing import pack
 from mulcot.objectives import JointObjective
-from mulcot.objectives.joint_loss import Joint
+from mulcot.objectives.total_loss import Joint
 from mulcot.tasks.base import Prompt
 from mulcot.world.picture import paint
 from mulcot.world.posts import make_post

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.vlm.patches import PatchProduct
+from mulcot.backbones.vlm.patch_product import PatchProduct
 
 
 def test_the_product_equals_the_convolution_with_its_gradients(settings: QwenVL) -> None:

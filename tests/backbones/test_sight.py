@@ -15,7 +15,7 @@ from torch import Tensor
 import forked
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.backbones.vlm.loaded import LoadedModel
-from mulcot.backbones.vlm.sight import Memory, see
+from mulcot.backbones.vlm.vision_cache import VisionCache, vision_features
 
 MANY = 2**30
 SIZES = ((56, 56), (90, 60), (60, 120))
@@ -45,7 +45,12 @@ def counted(model: LoadedModel) -> Callable[[], int]:
 
 
 def bits(model: LoadedModel, pictures: list) -> list[Tensor]:
-    seen = see(model.network.inner.model, *patches(model, pictures), model.network.memory, steady=model.network.steady)
+    seen = vision_features(
+        model.network.inner.model,
+        *patches(model, pictures),
+        model.network.vision_cache,
+        batch_invariant=model.network.batch_invariant,
+    )
     return [*seen.pooler_output, *(part for layer in seen.deepstack_features for part in layer)]
 
 
@@ -58,10 +63,10 @@ def free(settings: QwenVL) -> QwenVL:
     return settings.model_copy(update={"image_size": None})
 
 
-def steady(settings: QwenVL) -> LoadedModel:
+def batch_invariant(settings: QwenVL) -> LoadedModel:
     """A model as the stages have it that could keep what it sees."""
     model = settings.load()
-    model.network.steady = True
+    model.network.batch_invariant = True
     return model
 
 
@@ -70,13 +75,13 @@ def test_a_model_that_only_answers_looks_at_all_pictures_at_once(settings: QwenV
     looks = counted(model)
     together = bits(model, pictures)
     assert looks() == 1
-    model.network.steady = True
+    model.network.batch_invariant = True
     torch.testing.assert_close(together, bits(model, pictures), rtol=1e-4, atol=1e-5)
     assert looks() == len(pictures)
 
 
 def test_features_do_not_depend_on_the_batch(settings: QwenVL, pictures: list) -> None:
-    model = steady(free(settings))
+    model = batch_invariant(free(settings))
     together = bits(model, pictures)
     alone = [bits(model, [picture]) for picture in pictures]
     assert same(together, [part for parts in zip(*alone, strict=True) for part in parts])
@@ -85,14 +90,14 @@ def test_features_do_not_depend_on_the_batch(settings: QwenVL, pictures: list) -
 def test_what_is_kept_is_what_was_seen_and_each_picture_is_looked_at_once(
     settings: QwenVL, pictures: list, tmp_path: Path
 ) -> None:
-    model = steady(free(settings))
+    model = batch_invariant(free(settings))
     plain, looks = bits(model, pictures), counted(model)
-    model.network.remember(tmp_path / "vision", MANY)
+    model.network.cache_vision(tmp_path / "vision", MANY)
     first = bits(model, pictures)
     assert looks() == len(pictures)
     again = free(settings).load()
     looks = counted(again)
-    again.network.remember(tmp_path / "vision", MANY)
+    again.network.cache_vision(tmp_path / "vision", MANY)
     second = bits(again, pictures[::-1] + pictures)
     assert looks() == 0
     layers = len(plain) // 3
@@ -108,9 +113,9 @@ def test_the_network_answers_the_same_bits_with_it_and_without(
 ) -> None:
     hidden = []
     for folder in (None, tmp_path, tmp_path):
-        model = steady(free(settings))
+        model = batch_invariant(free(settings))
         if folder is not None:
-            model.network.remember(folder, MANY)
+            model.network.cache_vision(folder, MANY)
         pixels_NF, grids_I3 = patches(model, pictures)
         count = sum(model.pictures.tokens(tuple(grid)) for grid in grids_I3.tolist())
         ids = torch.tensor([[model.words.control("<|image_pad|>")] * count])
@@ -124,7 +129,7 @@ def test_the_network_answers_the_same_bits_with_it_and_without(
 @pytest.mark.parametrize("change", ["picture", "size", "mean", "weights", "attention", "dtype"])
 def test_nothing_that_changes_what_is_seen_ever_hits(demo: QwenVL, picture, tmp_path: Path, change: str) -> None:
     model, shown = demo.load(), picture(seed=1)
-    model.network.remember(tmp_path / "vision", MANY)
+    model.network.cache_vision(tmp_path / "vision", MANY)
     bits(model, [shown])
     settings = demo
     if change == "size":
@@ -143,7 +148,7 @@ def test_nothing_that_changes_what_is_seen_ever_hits(demo: QwenVL, picture, tmp_
     elif change == "attention":
         tower.config._attn_implementation = "sdpa"
     expected, looks = bits(other, [shown]), counted(other)
-    other.network.remember(tmp_path / "vision", MANY)
+    other.network.cache_vision(tmp_path / "vision", MANY)
     assert same(expected, bits(other, [shown]))
     assert looks() == 1
 
@@ -152,7 +157,7 @@ def test_an_unchanged_picture_hits_where_the_others_do_not(demo: QwenVL, picture
     for looked in (1, 0):
         model = demo.load()
         looks = counted(model)
-        model.network.remember(tmp_path / "vision", MANY)
+        model.network.cache_vision(tmp_path / "vision", MANY)
         bits(model, [picture(seed=1)])
         assert looks() == looked
 
@@ -160,7 +165,7 @@ def test_an_unchanged_picture_hits_where_the_others_do_not(demo: QwenVL, picture
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "garbage", "folder"])
 def test_a_damaged_file_is_noticed_and_made_anew(demo: QwenVL, picture, tmp_path: Path, damage: str) -> None:
     model = demo.load()
-    model.network.remember(tmp_path / "vision", MANY)
+    model.network.cache_vision(tmp_path / "vision", MANY)
     expected, looks = bits(model, [picture()]), counted(model)
     (path,) = [path for path in (tmp_path / "vision").rglob("*") if path.is_file()]
     whole = path.read_bytes()
@@ -179,16 +184,16 @@ def test_a_damaged_file_is_noticed_and_made_anew(demo: QwenVL, picture, tmp_path
 
 
 def test_no_more_is_kept_than_allowed(demo: QwenVL, picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mulcot.backbones.vlm.sight.RECOUNT", 1)
+    monkeypatch.setattr("mulcot.backbones.vlm.vision_cache.RECOUNT", 1)
     model = demo.load()
-    model.network.remember(tmp_path / "one", MANY)
+    model.network.cache_vision(tmp_path / "one", MANY)
     shown = [picture(seed=seed) for seed in range(5)]
     expected = bits(model, shown)
     files = [path for path in (tmp_path / "one").rglob("*") if path.is_file()]
     size = files[0].stat().st_size
     (tmp_path / "two").mkdir()
     shutil.copy(files[0], tmp_path / "two" / "of-another-process")
-    model.network.remember(tmp_path / "two", 3.5 * size)
+    model.network.cache_vision(tmp_path / "two", 3.5 * size)
     assert same(expected, bits(model, shown))
     assert sum(path.stat().st_size for path in (tmp_path / "two").rglob("*") if path.is_file()) == 3 * size
 
@@ -197,13 +202,13 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_time(demo: QwenVL, pi
     (tmp_path / "file").write_text("in the way")
     model = demo.load()
     expected = bits(model, [picture()])
-    model.network.remember(tmp_path / "file", MANY)
+    model.network.cache_vision(tmp_path / "file", MANY)
     assert same(expected, bits(model, [picture()]))
 
 
 def test_a_tower_that_learns_gets_its_gradients(demo: QwenVL, pictures: list, tmp_path: Path) -> None:
     model = demo.model_copy(update={"trained": "vision", "lora": None}).load()
-    model.network.memory = Memory(tmp_path / "vision", model.network.inner.model.visual, MANY)
+    model.network.vision_cache = VisionCache(tmp_path / "vision", model.network.inner.model.visual, MANY)
     sum(part.square().sum() for part in bits(model, pictures)).backward()
     assert all(weight.grad is not None for weight in model.network.inner.model.visual.parameters())
     assert not (tmp_path / "vision").exists()
@@ -213,7 +218,7 @@ WORKER = """
 import sys, time, torch, numpy as np
 from pathlib import Path
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.vlm.sight import see
+from mulcot.backbones.vlm.vision_cache import see
 torch.set_num_threads(1)
 model = QwenVL(model=sys.argv[1], image_size=56, dtype="fp32").load()
 model.network.remember(Path(sys.argv[2]), 2**30)

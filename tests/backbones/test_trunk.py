@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.vlm.trunk import NAME
+from mulcot.backbones.vlm.prefix_attention import NAME
 
 
 def test_trunk_and_branches_apart_equal_one_call_with_the_mask(settings: QwenVL) -> None:
@@ -17,9 +17,9 @@ def test_trunk_and_branches_apart_equal_one_call_with_the_mask(settings: QwenVL)
     mask_B1SS[0, :, 9:, 7:9] = False
     mask_B1SS[1, :, 8:, 6:8] = False
     results = []
-    for plain in (0, 1, 6):
+    for causal_prefix in (0, 1, 6):
         network.zero_grad()
-        hidden_BSD = network(ids_BS, positions_ABS, mask_B1SS, plain=plain)
+        hidden_BSD = network(ids_BS, positions_ABS, mask_B1SS, causal_prefix=causal_prefix)
         (hidden_BSD * torch.linspace(-1, 1, hidden_BSD.numel()).view_as(hidden_BSD)).sum().backward()
         results.append((hidden_BSD.detach(), [p.grad.clone() for p in network.parameters() if p.grad is not None]))
     for hidden_BSD, grads in results[1:]:
@@ -35,6 +35,6 @@ def test_the_mask_decides_behind_the_trunk(demo: QwenVL) -> None:
     blind = causal.clone()
     blind[..., 5:, 4] = False
     with torch.no_grad():
-        seen, unseen = (network(ids_BS, positions_ABS, mask, plain=4) for mask in (causal, blind))
+        seen, unseen = (network(ids_BS, positions_ABS, mask, causal_prefix=4) for mask in (causal, blind))
     assert torch.allclose(seen[:, :5], unseen[:, :5], atol=1e-5)
     assert not torch.allclose(seen[:, 5:], unseen[:, 5:], atol=1e-3)

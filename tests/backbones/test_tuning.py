@@ -5,7 +5,7 @@ import torch
 
 from mulcot.backbones import Lora
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.vlm.tuning import trainable
+from mulcot.backbones.vlm.trainable_weights import trainable
 from mulcot.errors import MulcotError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.vlm.windows import NAME
+from mulcot.backbones.vlm.window_attention import NAME
 
 
 def test_windows_together_equal_windows_one_by_one(settings: QwenVL, picture) -> None:

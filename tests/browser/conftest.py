@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mulcot.serving.samples import read_samples
+from mulcot.serving.example_posts import read_samples
 from mulcot.tasks.multiple_choice import MultipleChoice
 from mulcot.world.picture import paint, png
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.predict.posts import Post
-from mulcot.predict.streaming import Told
+from mulcot.predict.streaming import StreamEvent
 from mulcot.records import Json, Prediction, Rejected
 from mulcot.tasks.base import Task
 from mulcot.tasks.multiple_choice import MultipleChoice
@@ -37,27 +37,29 @@ class Sage:
         return {"sage": True}
 
     def predict(self, items: Sequence[Post], *, label_only: bool = False) -> list[Prediction | Rejected]:
-        return [told.news for told in self.unfold(items, label_only=label_only) if told.last]  # type: ignore[misc]
+        return [told.news for told in self.stream_batch(items, label_only=label_only) if told.last]  # type: ignore[misc]
 
     def stream(self, item: Post) -> Iterator[str]:
         yield from self._pieces(item)
 
-    def unfold(self, items: Sequence[Post], *, label_only: bool = False, spoken: Sequence[int] = ()) -> Iterator[Told]:
+    def stream_batch(
+        self, items: Sequence[Post], *, label_only: bool = False, streamed: Sequence[int] = ()
+    ) -> Iterator[StreamEvent]:
         labels = [self._label(item) for item in items]
         for row, label in enumerate(labels):
             if label_only or isinstance(label, Rejected) or not self.first_chain:
-                yield Told(row, label, label_only or isinstance(label, Rejected))
+                yield StreamEvent(row, label, label_only or isinstance(label, Rejected))
         if label_only:
             return
-        for row in spoken:
+        for row in streamed:
             for piece in self._pieces(items[row]):
-                yield Told(row, piece)
-        for row in set(range(len(items))) - set(spoken):
+                yield StreamEvent(row, piece)
+        for row in set(range(len(items))) - set(streamed):
             time.sleep(0.3 if "slowly" in items[row].text else 0)
-            yield Told(row, "")
+            yield StreamEvent(row, "")
         for row, (item, label) in enumerate(zip(items, labels, strict=True)):
             if isinstance(label, Prediction):
-                yield Told(row, self._whole(item, label), True, 10, 40)
+                yield StreamEvent(row, self._whole(item, label), True, 10, 40)
 
     def _label(self, item: Post) -> Prediction | Rejected:
         example = item.example()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mulcot.tasks.chain import write_fields
+from mulcot.tasks.chain_text import write_fields
 from mulcot.tasks.sentiment import Sentiment
 
 from .opening import Open, Site

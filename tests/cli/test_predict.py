@@ -12,7 +12,7 @@ from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.cli import app
 from mulcot.errors import MulcotError
 from mulcot.tasks.multiple_choice import MultipleChoice
-from mulcot.tasks.saved import SavedTask, save_task
+from mulcot.tasks.saved_task import SavedTask, save_task
 from mulcot.tasks.sentiment import Sentiment
 
 torch.set_num_threads(1)

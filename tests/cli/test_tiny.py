@@ -33,7 +33,7 @@ def test_build_writes_the_chosen_model_and_says_what_it_can_do(tmp_path, monkeyp
 
 
 def test_build_writes_the_t5_and_says_what_it_can_do(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mulcot.tiny.t5.build_t5.__defaults__", (Course(steps=1, batch=2, rate=1e-3),))
+    monkeypatch.setattr("mulcot.tiny.build_t5.build_t5.__defaults__", (Course(steps=1, batch=2, rate=1e-3),))
     monkeypatch.setattr("mulcot.cli.tiny.EXAMINED", 12)
     done = CliRunner().invoke(app, ["tiny", "build", "--out", str(tmp_path), "--which", "t5"])
     assert done.exit_code == 0, done.output

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mulcot.datasets.base import read
-from mulcot.datasets.demo import png, save_json, save_picture
+from mulcot.datasets.demo_files import png, save_json, save_picture
 from mulcot.datasets.files import Files
 from mulcot.errors import DataError
 from mulcot.media import Store

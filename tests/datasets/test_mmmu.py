@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mulcot.datasets.demo import png
+from mulcot.datasets.demo_files import png
 from mulcot.datasets.mmmu import PICTURES, Mmmu
 from mulcot.errors import DataError
 

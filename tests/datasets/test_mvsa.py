@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mulcot.datasets.demo import save_json, save_picture
+from mulcot.datasets.demo_files import save_json, save_picture
 from mulcot.datasets.mvsa import LABELS, Mvsa, merge
 from mulcot.errors import DataError
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mulcot.datasets import datasets, read
-from mulcot.datasets.demo import save_picture
+from mulcot.datasets.demo_files import save_picture
 from mulcot.datasets.files import Files
-from mulcot.datasets.statistics import Census, Statistics
+from mulcot.datasets.statistics import DatasetCounter, Statistics
 from mulcot.media import Store
 from mulcot.records import Example, ImageRef, Rejected
 from mulcot.tasks import tasks
@@ -17,8 +17,8 @@ from mulcot.tasks import tasks
 SENTIMENT = tasks.get("sentiment")()
 
 
-def census(*records: Example | Rejected, tmp_path: Path = Path()) -> Statistics:
-    counted = Census(Files(path=tmp_path), SENTIMENT)
+def counter(*records: Example | Rejected, tmp_path: Path = Path()) -> Statistics:
+    counted = DatasetCounter(Files(path=tmp_path), SENTIMENT)
     for record in records:
         counted.add(record)
     return counted.statistics()
@@ -30,7 +30,7 @@ def post(split: str, text: str, label: str = "positive", picture: str = "") -> E
 
 
 def test_counts_lengths_and_labels_stand_in_the_tasks_order() -> None:
-    found = census(post("dev", "abc"), post("train", "a", "negative"), post("train", "ab"), post("train", "a" * 10))
+    found = counter(post("dev", "abc"), post("train", "a", "negative"), post("train", "ab"), post("train", "a" * 10))
     data = found.to_json()
     assert list(data["splits"]) == ["train", "dev"]
     train = data["splits"]["train"]
@@ -42,13 +42,13 @@ def test_counts_lengths_and_labels_stand_in_the_tasks_order() -> None:
 def test_lengths_agree_with_a_sorted_list() -> None:
     dice = random.Random(1)
     lengths = [dice.randint(1, 200) for _ in range(999)]
-    shown = census(*(post("train", "x" * length) for length in lengths)).splits["train"].text_length
+    shown = counter(*(post("train", "x" * length) for length in lengths)).splits["train"].text_length
     assert (shown.median, shown.max) == (sorted(lengths)[499], max(lengths))
     assert shown.p95 == sorted(lengths)[949]
 
 
 def test_leakage_is_counted_in_rows_of_the_later_split_by_text_by_picture_and_by_both() -> None:
-    found = census(
+    found = counter(
         post("train", "What a DAY", picture="p"),
         post("train", "other", picture="q"),
         post("test", "what a day!!", picture="p"),
@@ -65,18 +65,18 @@ def pictured(split: str, text: str, *pictures: str) -> Example:
 
 
 def test_a_row_with_two_leaked_pictures_is_one_leaked_row() -> None:
-    found = census(pictured("train", "a", "p", "q"), pictured("test", "b", "q", "p"), pictured("test", "c", "r", "q"))
+    found = counter(pictured("train", "a", "p", "q"), pictured("test", "b", "q", "p"), pictured("test", "c", "r", "q"))
     assert found.leakage == {"train/test": {"text": 0, "image": 2, "both": 0}}
 
 
 def test_text_and_pictures_leak_together_only_from_one_and_the_same_row() -> None:
-    found = census(pictured("train", "a", "p"), pictured("train", "b", "q"), pictured("dev", "a", "q"))
+    found = counter(pictured("train", "a", "p"), pictured("train", "b", "q"), pictured("dev", "a", "q"))
     assert found.leakage == {"train/dev": {"text": 1, "image": 1, "both": 0}}
-    assert census(post("train", "a"), post("dev", "a")).leakage["train/dev"] == {"text": 1, "image": 0, "both": 0}
+    assert counter(post("train", "a"), post("dev", "a")).leakage["train/dev"] == {"text": 1, "image": 0, "both": 0}
 
 
 def test_duplicates_tell_repeated_texts_pictures_and_posts_apart() -> None:
-    found = census(
+    found = counter(
         post("train", "a b", picture="p"),
         post("train", "A b", picture="p"),
         post("train", "a b"),
@@ -88,23 +88,23 @@ def test_duplicates_tell_repeated_texts_pictures_and_posts_apart() -> None:
 def test_the_same_text_about_another_aspect_is_not_a_repeated_post() -> None:
     one = Example(id="1", split="train", text="a", aspect="x", label="positive")
     two = Example(id="2", split="train", text="a", aspect="y", label="negative")
-    assert census(one, two).splits["train"].duplicates == {"text": 1, "image": 0, "post": 0, "contradicting": 0}
+    assert counter(one, two).splits["train"].duplicates == {"text": 1, "image": 0, "post": 0, "contradicting": 0}
 
 
 def test_a_repeated_post_under_another_label_contradicts_and_one_without_label_does_not() -> None:
     bare = Example(id="x", split="train", text="a")
-    found = census(post("train", "a"), post("train", "a"), post("train", "A", "negative"), bare)
+    found = counter(post("train", "a"), post("train", "a"), post("train", "A", "negative"), bare)
     assert found.splits["train"].duplicates == {"text": 3, "image": 0, "post": 3, "contradicting": 1}
     assert "under another label: train 1" in messages(found, "warning")
 
 
 def test_words_are_counted_beside_characters() -> None:
-    words = census(post("train", "a b  c"), post("train", "d")).to_json()["splits"]["train"]["text_words"]
+    words = counter(post("train", "a b  c"), post("train", "d")).to_json()["splits"]["train"]["text_words"]
     assert words == {"mean": 2.0, "median": 1, "p95": 3, "max": 3}
 
 
 def test_labels_that_belong_to_each_question_are_not_missed_in_a_split(tmp_path: Path) -> None:
-    counted = Census(Files(path=tmp_path), tasks.get("multiple_choice")())
+    counted = DatasetCounter(Files(path=tmp_path), tasks.get("multiple_choice")())
     for split in ("train", "dev", "test"):
         counted.add(replace(pictured(split, split, split), label="A", choices=("one", "two")))
     assert not [one for one in counted.statistics().findings() if "labelled" in one.message]
@@ -112,7 +112,7 @@ def test_labels_that_belong_to_each_question_are_not_missed_in_a_split(tmp_path:
 
 def test_rejections_are_counted_by_reason_and_a_few_are_shown() -> None:
     rows = [Rejected(source=f"f:{n}", reason="bad_label", detail="d") for n in range(9)]
-    found = census(post("train", "a"), *rows, Rejected(source="f:10", reason="empty_text", detail="e"))
+    found = counter(post("train", "a"), *rows, Rejected(source="f:10", reason="empty_text", detail="e"))
     assert found.rejected["total"] == 10
     assert found.rejected["reasons"] == {"bad_label": 9, "empty_text": 1}
     assert [row["source"] for row in found.rejected["examples"]["bad_label"]] == [f"f:{n}" for n in range(5)]
@@ -124,9 +124,9 @@ def messages(found: Statistics, level: str) -> str:
 
 def test_findings_say_what_is_wrong() -> None:
     bad = Rejected(source="f:1", reason="bad_label", detail="d")
-    assert "no usable example" in messages(census(bad), "error")
-    assert "rejected rows: 2 of 3 (66.7 %): bad_label 2" in messages(census(bad, bad, post("train", "a")), "error")
-    found = messages(census(*[post("train", str(n)) for n in range(20)], post("test", "1")), "warning")
+    assert "no usable example" in messages(counter(bad), "error")
+    assert "rejected rows: 2 of 3 (66.7 %): bad_label 2" in messages(counter(bad, bad, post("train", "a")), "error")
+    found = messages(counter(*[post("train", str(n)) for n in range(20)], post("test", "1")), "warning")
     assert "split dev is empty" in found
     assert "no row labelled neutral, negative" in found
     assert "100 % of train has one label" in found
@@ -141,9 +141,9 @@ def test_good_data_has_no_findings() -> None:
         for split in ("train", "dev", "test")
         for n in range(30)
     ]
-    assert census(*rows).findings() == []
+    assert counter(*rows).findings() == []
     few = [row for row in rows if row.split != "dev" or int(row.text.split()[1]) < 2]
-    assert "split dev has only 2 examples" in messages(census(*few), "warning")
+    assert "split dev has only 2 examples" in messages(counter(*few), "warning")
 
 
 def test_a_question_is_its_choices_its_hint_and_its_picture_too() -> None:
@@ -151,8 +151,8 @@ def test_a_question_is_its_choices_its_hint_and_its_picture_too() -> None:
     first = replace(post("train", "What is shown?", "A", "p"), choices=("a", "b"), context="h")
     changed = ({"choices": ("a", "c")}, {"context": ""}, {"images": post("test", "", picture="q").images})
     for change in changed:
-        assert census(first, replace(first, split="test", **change)).leakage["train/test"]["text"] == 0
-    assert census(first, replace(first, split="test")).leakage["train/test"]["text"] == 1
+        assert counter(first, replace(first, split="test", **change)).leakage["train/test"]["text"] == 0
+    assert counter(first, replace(first, split="test")).leakage["train/test"]["text"] == 1
 
 
 def real(root: Path) -> Iterator[Example | Rejected]:
@@ -163,7 +163,7 @@ def real(root: Path) -> Iterator[Example | Rejected]:
 
 def test_the_real_twitter_2015_has_its_published_counts(real_data: Path) -> None:
     twitter = datasets.get("twitter").model_validate({"root": real_data / "twitter2015"})
-    counted = Census(twitter, tasks.get("aspect_sentiment")())
+    counted = DatasetCounter(twitter, tasks.get("aspect_sentiment")())
     for record in real(real_data):
         counted.add(record)
     found = counted.statistics().to_json()
@@ -184,7 +184,7 @@ def test_the_real_twitter_2015_has_its_published_counts(real_data: Path) -> None
 @pytest.mark.parametrize("name", datasets.names())
 def test_every_dataset_can_be_counted(name: str, tmp_path: Path) -> None:
     dataset = datasets.get(name).demo(tmp_path)
-    counted = Census(dataset, tasks.get(dataset.default_task)())
+    counted = DatasetCounter(dataset, tasks.get(dataset.default_task)())
     with Store.temporary() as store:
         for record in read(dataset, tasks.get(dataset.default_task)(), store):
             counted.add(record)
@@ -205,7 +205,7 @@ def test_the_docs_show_what_the_statistics_really_are(tmp_path: Path) -> None:
     ]
     (tmp_path / "posts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     files = Files.model_validate({"path": tmp_path / "posts.jsonl", "text": {"mask_users": True}})
-    counted = Census(files, SENTIMENT)
+    counted = DatasetCounter(files, SENTIMENT)
     with Store.temporary() as store:
         for record in read(files, SENTIMENT, store):
             counted.add(record)

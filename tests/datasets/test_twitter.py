@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mulcot.datasets.demo import save_picture
+from mulcot.datasets.demo_files import save_picture
 from mulcot.datasets.twitter import Twitter
 from mulcot.errors import DataError
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mulcot.evaluation.asking import EvaluationSet
+from mulcot.evaluation.ask_model import EvaluationSet
 from mulcot.evaluation.references import Reference, find_references
-from mulcot.evaluation.scoring import Marker, label_set
-from mulcot.evaluation.set_results import Board
+from mulcot.evaluation.scoring import Scorer, label_set
+from mulcot.evaluation.set_results import SetResults
 from mulcot.evaluation.teacher import HOW, teacher_answers, why_not
-from mulcot.evaluation.views import GREY, see
+from mulcot.evaluation.views import GREY, apply_view
 from mulcot.media import Gallery, Store
 from mulcot.metrics.chains import ChainScorer
 from mulcot.records import Example, ImageRef, Prediction, Rationale, Rejected
@@ -50,7 +50,7 @@ def test_rejected_examples_and_broken_scores_are_misses_and_counted() -> None:
         prediction(2, None, problem="not_finite"),
         prediction(3, "positive"),
     ]
-    found = Marker(Sentiment()).mark("x", FOUR, answers)
+    found = Scorer(Sentiment()).score("x", FOUR, answers)
     assert found.labels.accuracy == 0.25
     assert found.labels.unparsed == 2
     assert found.rejected == {"missing_image": 1}
@@ -59,7 +59,7 @@ def test_rejected_examples_and_broken_scores_are_misses_and_counted() -> None:
 
 
 def test_a_label_that_never_occurs_scores_zero_without_failing() -> None:
-    found = Marker(Sentiment()).mark("x", FOUR, [prediction(n, "positive") for n in range(4)])
+    found = Scorer(Sentiment()).score("x", FOUR, [prediction(n, "positive") for n in range(4)])
     neutral = next(one for one in found.labels.per_label if one.label == "neutral")
     assert (neutral.support, neutral.predicted, neutral.f1) == (0, 0, 0)
     assert found.labels.macro_f1 == pytest.approx((2 / 3) / 3)
@@ -73,7 +73,7 @@ def test_agreement_counts_labels_against_what_chains_say() -> None:
         prediction(2, "positive", chain="c", chain_label="negative"),
         prediction(3, "negative", chain="", chain_problem="empty", cut=True),
     ]
-    found = Marker(Sentiment()).mark("x", FOUR, answers)
+    found = Scorer(Sentiment()).score("x", FOUR, answers)
     assert (found.agreement.agree, found.agreement.differ, found.agreement.unread) == (1, 2, 1)
     assert (found.agreement.right_label_only, found.agreement.right_chain_only) == (2, 1)
     assert (found.chains.written, found.chains.empty, found.chains.cut, found.chains.complete) == (4, 1, 1, 0)
@@ -82,7 +82,7 @@ def test_agreement_counts_labels_against_what_chains_say() -> None:
 
 def test_a_fitted_temperature_is_shown_beside_the_models_own() -> None:
     answers = [prediction(n, "positive", 0.98) for n in range(4)]
-    own, fitted = Marker(Sentiment()).mark("x", FOUR, answers, temperature=4.0).calibration
+    own, fitted = Scorer(Sentiment()).score("x", FOUR, answers, temperature=4.0).calibration
     assert (own.temperature, fitted.temperature) == (1.0, 4.0)
     assert own.confidence == pytest.approx(0.98)
     assert fitted.confidence < own.confidence
@@ -91,7 +91,7 @@ def test_a_fitted_temperature_is_shown_beside_the_models_own() -> None:
 
 def test_generated_labels_are_scored_by_both_rules() -> None:
     answers = [prediction(n, "positive", reply="**positive**", published_label=None) for n in range(4)]
-    found = Marker(Sentiment()).mark("x", FOUR, answers)
+    found = Scorer(Sentiment()).score("x", FOUR, answers)
     assert found.labels.accuracy == 0.5
     assert found.published_labels.accuracy == 0
     assert found.published_labels.unparsed == 4
@@ -101,30 +101,30 @@ def test_questions_of_different_length_are_scored_over_the_longest() -> None:
     asked = [example(0, "A", choices=("x", "y")), example(1, "C", choices=("x", "y", "z"))]
     assert label_set(MultipleChoice(), asked) == ("A", "B", "C")
     answers = [Prediction(id="p0", label="A", probabilities={"A": 0.7, "B": 0.3}), Prediction(id="p1", label="C")]
-    found = Marker(MultipleChoice()).mark("x", data(*asked), answers)
+    found = Scorer(MultipleChoice()).score("x", data(*asked), answers)
     assert found.labels.accuracy == 1
     assert found.calibration[0].examples == 1
 
 
 def test_the_student_is_compared_to_everyone_else() -> None:
-    board = Board(Marker(Sentiment()), FOUR, {})
-    board.add("student", "s", [prediction(n, e.label) for n, e in enumerate(FOUR.examples)])
-    board.add("majority", "m", [prediction(n, "positive") for n in range(4)])
-    found = board.scores("student")
+    set_results = SetResults(Scorer(Sentiment()), FOUR, {})
+    set_results.add("student", "s", [prediction(n, e.label) for n, e in enumerate(FOUR.examples)])
+    set_results.add("majority", "m", [prediction(n, "positive") for n in range(4)])
+    found = set_results.scores("student")
     (comparison,) = found.comparisons
     assert (comparison.only_first, comparison.only_second) == (2, 0)
     assert comparison.differences["accuracy"][0] == 0.5
     assert found.labels == {"positive": 2, "neutral": 0, "negative": 2}
-    assert board.scores("nobody").comparisons == []
+    assert set_results.scores("nobody").comparisons == []
 
 
 def test_a_chain_that_was_given_is_not_the_models_work() -> None:
     """Whether the label follows it counts; how good it is does not."""
     said = [prediction(n, e.label, chain="x", chain_label=e.label, agrees=True) for n, e in enumerate(FOUR.examples)]
-    board = Board(Marker(Sentiment(), ChainScorer(similarity=False)), FOUR, {"p0": Reference("x", "human")})
-    board.add("own", "o", said)
-    board.add("given", "g", said, own=False)
-    own, given = board.models["own"], board.models["given"]
+    set_results = SetResults(Scorer(Sentiment(), ChainScorer(similarity=False)), FOUR, {"p0": Reference("x", "human")})
+    set_results.add("own", "o", said)
+    set_results.add("given", "g", said, own=False)
+    own, given = set_results.models["own"], set_results.models["given"]
     assert own.chains is not None
     assert own.overlap
     assert (given.chains, given.overlap, given.references) == (None, {}, None)
@@ -137,9 +137,11 @@ def test_the_floor_of_questions_is_any_other_question() -> None:
         Prediction(id=f"p{n}", label=letter, chain="same words", chain_label=letter) for n, letter in enumerate("AB")
     ]
     references = {f"p{n}": Reference("same words here", "human") for n in range(2)}
-    found = Marker(MultipleChoice(), ChainScorer(similarity=False)).mark("x", data(*asked), said, references=references)
+    found = Scorer(MultipleChoice(), ChainScorer(similarity=False)).score(
+        "x", data(*asked), said, references=references
+    )
     assert found.overlap["paper"]["floor"]["rouge_l"] == pytest.approx(1.0)
-    moods = Marker(Sentiment(), ChainScorer(similarity=False)).mark(
+    moods = Scorer(Sentiment(), ChainScorer(similarity=False)).score(
         "x", data(example(0, "positive"), example(1, "negative")), said, references=references
     )
     assert moods.overlap["paper"]["floor"] is None
@@ -150,7 +152,7 @@ def test_multimodal_cot_counts_rationales_of_questions_that_nobody_explained() -
     said = [Prediction(id=f"p{n}", label="A", chain="same words") for n in range(3)]
     references = {f"p{n}": Reference("same words", "human") for n in range(2)}
     scorer = ChainScorer(similarity=False, variants=("multimodal_cot", "standard"))
-    found = Marker(MultipleChoice(), scorer).mark("x", data(*asked), said, references=references).overlap
+    found = Scorer(MultipleChoice(), scorer).score("x", data(*asked), said, references=references).overlap
     published, standard = found["multimodal_cot"], found["standard"]
     assert (published["pairs"], standard["pairs"]) == (3, 2)
     assert standard["rouge_l"] == standard["floor"]["rouge_l"] == pytest.approx(1)
@@ -159,7 +161,7 @@ def test_multimodal_cot_counts_rationales_of_questions_that_nobody_explained() -
     assert published["floor"]["rouge_l"] == pytest.approx(published["rouge_l"]), (
         "the same text stands there in all three"
     )
-    nothing = Marker(MultipleChoice(), scorer).mark("x", data(*asked), said, references={})
+    nothing = Scorer(MultipleChoice(), scorer).score("x", data(*asked), said, references={})
     assert (nothing.overlap, nothing.references) == ({}, None)
 
 
@@ -188,7 +190,7 @@ def test_a_teacher_that_errs_is_not_more_precise_than_it_is() -> None:
     """Counted as no label, the wrong answers would leave every label's precision at 1."""
     said = [prediction(n, "positive") for n in range(4)]
     known = teacher_answers(FOUR.examples, {answer.id: answer for answer in said})
-    found = Marker(Sentiment()).mark(HOW, FOUR, known).labels
+    found = Scorer(Sentiment()).score(HOW, FOUR, known).labels
     assert {one.label: one.precision for one in found.per_label}["positive"] == 0.5
     assert (found.accuracy, found.unparsed) == (0.5, 0)
 
@@ -210,18 +212,18 @@ def test_views_take_away_what_they_say(tmp_path: Path) -> None:
     Image.new("RGB", (8, 4), "red").save(tmp_path / "0.png")
     gallery = Gallery(tmp_path, Store(tmp_path))
     asked = [example(0, "positive", caption="red"), example(1, "neutral", images=()), example(2, "neutral")]
-    text, grey = see("text_only", asked, gallery)
+    text, grey = apply_view("text_only", asked, gallery)
     assert [one.text for one in text] == [one.text for one in asked]
     assert text[0].caption is None
     picture = grey.open(text[0].images[0])
     assert (picture.size, picture.getpixel((0, 0))) == ((8, 4), GREY)
-    image, same = see("image_only", asked, gallery)
+    image, same = apply_view("image_only", asked, gallery)
     assert {one.text for one in image} == {"..."}
     assert same is gallery
-    swapped, _ = see("swapped", asked, gallery)
+    swapped, _ = apply_view("swapped", asked, gallery)
     assert [one.images for one in swapped] == [asked[2].images, (), asked[0].images]
-    assert see("swapped", asked[:2], gallery)[0][0].images == asked[0].images, "there is no other picture"
-    assert see("whole", asked, gallery) == (asked, gallery)
+    assert apply_view("swapped", asked[:2], gallery)[0][0].images == asked[0].images, "there is no other picture"
+    assert apply_view("whole", asked, gallery) == (asked, gallery)
 
 
 def test_a_rationale_is_complete_where_it_names_an_answer() -> None:
@@ -232,6 +234,6 @@ def test_a_rationale_is_complete_where_it_names_an_answer() -> None:
         prediction(2, "negative", chain="So.", fields={"Text_analysis": "So."}, chain_label="negative"),
         prediction(3, "negative", chain="", fields={}),
     ]
-    found = Marker(Sentiment()).mark("x", FOUR, answers).chains
+    found = Scorer(Sentiment()).score("x", FOUR, answers).chains
     assert found is not None
     assert (found.written, found.complete, found.empty) == (4, 1, 1)

@@ -8,7 +8,7 @@ import pytest
 
 from mulcot.datasets import datasets, read
 from mulcot.datasets.base import Dataset
-from mulcot.datasets.demo import save_picture
+from mulcot.datasets.demo_files import save_picture
 from mulcot.datasets.files import Files
 from mulcot.errors import DataError, MulcotError, UnknownName
 from mulcot.export.data import export_data

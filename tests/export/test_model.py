@@ -18,13 +18,13 @@ from typer.testing import CliRunner
 
 from mulcot.backbones.base import Lora, Turn, load_folder
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.vlm.decoding import Decoding
-from mulcot.backbones.vlm.rows import mask, pack
+from mulcot.backbones.vlm.decoding_settings import Decoding
+from mulcot.backbones.vlm.packing import mask, pack
 from mulcot.cli import app
 from mulcot.errors import MulcotError
 from mulcot.export.model import export_model
-from mulcot.multimodal_cot.asking_options import Wording
 from mulcot.multimodal_cot.model import load_fusion
+from mulcot.multimodal_cot.model_format import ModelFormat
 from mulcot.multimodal_cot.settings import T5Fusion
 from mulcot.open_predictor import open_predictor
 from mulcot.predict.posts import Post
@@ -32,7 +32,7 @@ from mulcot.predict.predictor import Predictor
 from mulcot.records import Example, ImageRef, Prediction
 from mulcot.tasks.base import Purpose
 from mulcot.tasks.multiple_choice import MultipleChoice
-from mulcot.tasks.saved import SavedTask, save_task
+from mulcot.tasks.saved_task import SavedTask, save_task
 from mulcot.tasks.sentiment import Sentiment
 
 EXAMPLE = Example(id="a", split="", text="what a day\n", images=(ImageRef(path="picture"),))
@@ -210,7 +210,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model.save(folder / stage / "model")
         save_task(SavedTask(MultipleChoice()), folder / stage / "model")
         other = None if adapter else "../../4-rationale/model"
-        Wording(format=form, rationale_model=other).save(folder / stage / "model")  # type: ignore[arg-type]
+        ModelFormat(format=form, rationale_model=other).save(folder / stage / "model")  # type: ignore[arg-type]
     return folder
 
 

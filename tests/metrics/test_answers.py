@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mulcot.errors import DataError
-from mulcot.metrics.answers import AnswerReader
+from mulcot.metrics.reply_reading import AnswerReader
 
 LABELS = ("positive", "neutral", "negative")
 

@@ -10,7 +10,7 @@ from nltk.translate.bleu_score import sentence_bleu
 from published import mteval_words, slow_bleu
 
 from mulcot.metrics.bleu import corpus_bleu, pair_bleu
-from mulcot.metrics.tokenisation import Words, cut_words
+from mulcot.metrics.tokenisation import TokenCache, cut_words
 
 BITS = ["the", "cat,", "sat", "on", "a", "mat.", "1,5", "-3", "&quot;", "x-\ny", "<skipped>", "It's"]
 TEXTS = st.one_of(
@@ -20,14 +20,14 @@ TEXTS = st.one_of(
 
 
 def bleu(predicted: str, reference: str) -> float:
-    words = Words()
+    words = TokenCache()
     return pair_bleu(words.mteval(predicted), words.mteval(reference))
 
 
 @settings(deadline=None, max_examples=150)
 @given(TEXTS)
 def test_words_are_those_of_mteval(text: str) -> None:
-    assert Words().mteval(text) == mteval_words(text)
+    assert TokenCache().mteval(text) == mteval_words(text)
 
 
 @settings(deadline=None, max_examples=200)

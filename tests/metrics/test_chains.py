@@ -16,7 +16,7 @@ from mulcot.errors import DataError
 from mulcot.metrics import wordnet
 from mulcot.metrics.chains import CHAIN_METRICS, HEADING, ChainScorer, ChainScores
 from mulcot.metrics.rouge import published_rouge_l
-from mulcot.metrics.tokenisation import MAX_CHARACTERS, Words
+from mulcot.metrics.tokenisation import MAX_CHARACTERS, TokenCache
 from mulcot.multimodal_cot.formats import SOLUTION
 
 PACKAGE = Rouge()
@@ -33,7 +33,7 @@ def scorer(nltk_data: Path) -> ChainScorer:
 
 def test_paper_values_are_means_over_pairs_and_distinct_is_of_the_predictions(scorer: ChainScorer) -> None:
     paper = scorer.score(PAIRS)["paper"]
-    words = Words()
+    words = TokenCache()
     assert paper.scores["bleu"] == pytest.approx(sum(slow_bleu(p, r) for p, r in PAIRS) / 2)
     assert paper.scores["distinct_2"] == pytest.approx(sum(slow_distinct(words.treebank(p), 2) for p, _ in PAIRS) / 2)
     on_references = sum(slow_distinct(words.treebank(r), 1) for _, r in PAIRS) / 2

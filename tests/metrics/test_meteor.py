@@ -12,7 +12,7 @@ from nltk.translate.meteor_score import single_meteor_score
 from wordnet_files import EXCEPTIONS, SENSES
 
 from mulcot.metrics.meteor import meteor
-from mulcot.metrics.tokenisation import Words
+from mulcot.metrics.tokenisation import TokenCache
 from mulcot.metrics.wordnet import DEBIAN, FILES, find_wordnet, open_wordnet
 
 WORDS = st.sampled_from(
@@ -41,7 +41,7 @@ def test_without_wordnet_it_is_nltk_s_value_for_words_without_synonyms(said: lis
 
 
 def test_real_chains_score_as_with_nltk(real_chains: list[str]) -> None:
-    words = Words()
+    words = TokenCache()
     for predicted, reference in zip(real_chains, real_chains[3:], strict=False):
         said, there = words.treebank(predicted), words.treebank(reference)
         assert meteor(said, there, None) == single_meteor_score(there, said, wordnet=NoWordNet())
@@ -54,7 +54,7 @@ def test_real_chains_score_as_with_nltk_and_the_whole_wordnet(
     place = find_wordnet()
     if place is None or not place.is_dir():
         pytest.skip("no folder with WordNet, such as Debian's wordnet-base")
-    ours, words = open_wordnet(place).synonyms, Words()
+    ours, words = open_wordnet(place).synonyms, TokenCache()
     theirs = whole_wordnet(place, tmp_path, monkeypatch)
     for predicted, reference in zip(real_chains, real_chains[3:], strict=False):
         said, there = words.treebank(predicted), words.treebank(reference)

@@ -9,7 +9,7 @@ from rouge import Rouge
 from rouge_score.rouge_scorer import RougeScorer
 
 from mulcot.metrics.rouge import published_rouge_l, standard_rouge_l
-from mulcot.metrics.tokenisation import Words
+from mulcot.metrics.tokenisation import TokenCache
 from timed import ends_within
 
 PACKAGE = Rouge()
@@ -32,7 +32,7 @@ def published(predicted: str, reference: str) -> float:
 
 
 def standard(predicted: str, reference: str) -> float:
-    words = Words()
+    words = TokenCache()
     return standard_rouge_l(words.stems(predicted), words.stems(reference))
 
 

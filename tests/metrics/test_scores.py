@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from mulcot.metrics.answers import AnswerReader
 from mulcot.metrics.chains import ChainScorer
-from mulcot.metrics.scores import NO_LABELS, NO_SET, Row, score
+from mulcot.metrics.reply_reading import AnswerReader
+from mulcot.metrics.scores import NO_LABELS, NO_SET, PredictionRow, score
 
 LABELS = ("negative", "neutral", "positive")
 
@@ -16,9 +16,9 @@ def scorer(nltk_data: Path) -> ChainScorer:
     return ChainScorer(similarity=False)
 
 
-def rows(*answers: tuple[str, str | None]) -> list[Row]:
+def rows(*answers: tuple[str, str | None]) -> list[PredictionRow]:
     return [
-        Row(id=str(n), prediction=f"Chain {n}. {said}", reference=f"The chain of number {n}.", label=label)
+        PredictionRow(id=str(n), prediction=f"Chain {n}. {said}", reference=f"The chain of number {n}.", label=label)
         for n, (said, label) in enumerate(answers)
     ]
 
@@ -52,7 +52,7 @@ def test_without_a_label_set_there_are_no_label_scores(scorer: ChainScorer) -> N
 def test_the_floors_use_references_of_the_same_label(scorer: ChainScorer) -> None:
     texts = {"positive": "A glad child runs in the sun.", "negative": "Rain falls, and nobody is here."}
     some = [
-        Row(id=str(n), prediction="nothing alike", reference=texts[label], label=label)
+        PredictionRow(id=str(n), prediction="nothing alike", reference=texts[label], label=label)
         for n, label in enumerate(["positive", "positive", "negative", "negative", "negative"])
     ]
     page = score(some, AnswerReader(("positive", "negative")), scorer)["paper"].to_json()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
 
-from mulcot.backbones.vlm.fresh import train_tokenizer
+from mulcot.backbones.vlm.random_model import train_tokenizer
 from mulcot.features import FeatureStore, FeatureWriter, Kind
 from mulcot.multimodal_cot import T5Fusion
 from mulcot.multimodal_cot.model import FusionModel, load_fusion

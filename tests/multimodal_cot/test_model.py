@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mulcot.backbones.base import Lora
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.errors import DataError, MulcotError
 from mulcot.features import FeatureStore
 from mulcot.multimodal_cot import Question, T5Fusion, saved_fusion

@@ -13,22 +13,22 @@ import pytest
 import torch
 from PIL import Image
 
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.errors import DataError, MulcotError
 from mulcot.features.store import Kind
 from mulcot.multimodal_cot import T5Fusion
-from mulcot.multimodal_cot.asking_options import Wording
-from mulcot.multimodal_cot.feature_lookup import Eyes, Seen
+from mulcot.multimodal_cot.feature_lookup import FeatureLookup, InMemoryFeatures
 from mulcot.multimodal_cot.loading import Vision
 from mulcot.multimodal_cot.model import FusionModel, load_fusion
-from mulcot.multimodal_cot.predictor import Speaker, TwoStagePredictor
-from mulcot.multimodal_cot.question_builder import Posed, Poser
-from mulcot.multimodal_cot.streaming import Dictation
+from mulcot.multimodal_cot.model_format import ModelFormat
+from mulcot.multimodal_cot.predictor import ModelWithFormat, TwoStagePredictor
+from mulcot.multimodal_cot.question_builder import BuiltQuestion, QuestionBuilder
+from mulcot.multimodal_cot.streaming import RationaleStream
 from mulcot.predict.posts import Post
-from mulcot.predict.streaming import Told
+from mulcot.predict.streaming import StreamEvent
 from mulcot.records import Example, ImageRef, Prediction, Rejected
 from mulcot.tasks.multiple_choice import MultipleChoice
-from mulcot.tasks.saved import SavedTask
+from mulcot.tasks.saved_task import SavedTask
 
 from ..fusion.conftest import write_t5
 
@@ -43,18 +43,18 @@ POSTS = [
 def predictor(tmp_path_factory: pytest.TempPathFactory) -> TwoStagePredictor:
     torch.set_num_threads(1)
     model = load_fusion(T5Fusion(model=str(write_t5(tmp_path_factory.mktemp("t5")))))
-    explainer = Speaker(model, Wording(format="QCM-LE"))
-    answerer = Speaker(model, Wording(format="QCMG-A"))
+    explainer = ModelWithFormat(model, ModelFormat(format="QCM-LE"))
+    answerer = ModelWithFormat(model, ModelFormat(format="QCMG-A"))
     return TwoStagePredictor(answerer, explainer, SavedTask(MultipleChoice()), decoding=Decoding(max_tokens=12))
 
 
-def chain(told: Sequence[Told], row: int) -> str:
+def chain(told: Sequence[StreamEvent], row: int) -> str:
     return "".join(one.news for one in told if one.row == row and isinstance(one.news, str))
 
 
 def test_everything_told_adds_up_to_what_is_predicted(predictor: TwoStagePredictor) -> None:
     expected = predictor.predict(POSTS)
-    told = list(predictor.unfold(POSTS, spoken=[0, 2]))
+    told = list(predictor.stream_batch(POSTS, streamed=[0, 2]))
     whole = {one.row: one.news for one in told if one.last}
     assert isinstance(whole[1], Rejected)
     for row in (0, 2):
@@ -68,14 +68,14 @@ def test_everything_told_adds_up_to_what_is_predicted(predictor: TwoStagePredict
 
 
 def test_a_rationale_comes_in_pieces_and_only_to_those_who_listen(predictor: TwoStagePredictor) -> None:
-    told = list(predictor.unfold(POSTS, spoken=[2]))
+    told = list(predictor.stream_batch(POSTS, streamed=[2]))
     assert sum(bool(one.news) for one in told if one.row == 2 and isinstance(one.news, str)) > 1
     assert chain(told, 0) == ""
     assert sum(one.row == 0 for one in told) > 2, "others have their turn between two tokens"
 
 
 def test_with_the_label_alone_no_rationale_is_told(predictor: TwoStagePredictor) -> None:
-    told = list(predictor.unfold(POSTS, label_only=True, spoken=[0, 2]))
+    told = list(predictor.stream_batch(POSTS, label_only=True, streamed=[0, 2]))
     assert chain(told, 0) == ""
     assert all(one.news.chain is None for one in told if isinstance(one.news, Prediction))
 
@@ -83,7 +83,7 @@ def test_with_the_label_alone_no_rationale_is_told(predictor: TwoStagePredictor)
 def test_two_batches_can_take_turns(predictor: TwoStagePredictor) -> None:
     """Arithmetic modes must not leak from one to the other between two tokens."""
     expected = predictor.predict([POSTS[0]])
-    first, second = predictor.unfold([POSTS[0]], spoken=[0]), predictor.unfold([POSTS[2]], spoken=[0])
+    first, second = predictor.stream_batch([POSTS[0]], streamed=[0]), predictor.stream_batch([POSTS[2]], streamed=[0])
     next(first)
     next(second)
     assert not torch.is_inference_mode_enabled()
@@ -95,43 +95,46 @@ def test_two_batches_can_take_turns(predictor: TwoStagePredictor) -> None:
 def test_the_heading_of_a_rationale_is_never_told() -> None:
     words = ["Sol", "ution", ":", " A", " whale", " breathes."]
     model: Any = SimpleNamespace(text=lambda ids: "".join(words[i] for i in ids))
-    one: Dictation = Dictation(model)
+    one: RationaleStream = RationaleStream(model)
     assert [one.add(i) for i in range(6)] == ["", "", "", "A", " whale", " breathes."]
     assert one.whole().text == "A whale breathes."
 
 
 def test_imported_features_know_some_picture_of_a_question_or_it_is_rejected() -> None:
-    eyes = Eyes(imported("theirs"), stored("theirs", "first"))
-    poser = Poser(SavedTask(MultipleChoice()), Wording(format="QCM-E"), eyes)
-    posed = poser.pose(pictured("first", "second"), None, 0)
-    assert isinstance(posed, Posed)
-    assert [image.sha256 for image in posed.example.images] == ["first"]
-    assert isinstance(refused := poser.pose(Post(text="Q", choices=("a", "b"), image=b"new"), None, 0), Rejected)
+    lookup = FeatureLookup(imported("theirs"), stored("theirs", "first"))
+    builder = QuestionBuilder(SavedTask(MultipleChoice()), ModelFormat(format="QCM-E"), lookup)
+    built = builder.build(pictured("first", "second"), None, 0)
+    assert isinstance(built, BuiltQuestion)
+    assert [image.sha256 for image in built.example.images] == ["first"]
+    assert isinstance(refused := builder.build(Post(text="Q", choices=("a", "b"), image=b"new"), None, 0), Rejected)
     assert refused.reason == "missing_features"
-    missed = poser.pose(pictured("third"), None, 0)
+    missed = builder.build(pictured("third"), None, 0)
     assert isinstance(missed, Rejected)
     assert missed.reason == "missing_features"
-    assert isinstance(poser.pose(pictured(), None, 0), Posed)
+    assert isinstance(builder.build(pictured(), None, 0), BuiltQuestion)
 
 
 def test_features_of_another_extractor_are_refused_by_a_model_that_answers() -> None:
     with pytest.raises(DataError, match="extractor"):
-        Eyes(imported("theirs"), stored("others", "first"))
+        FeatureLookup(imported("theirs"), stored("others", "first"))
 
 
 def test_what_is_longer_than_the_model_reads_is_told(tmp_path: Path) -> None:
     model = load_fusion(T5Fusion(model=str(write_t5(tmp_path)), max_source=60))
     saved, decoding = SavedTask(MultipleChoice()), Decoding(max_tokens=4)
     pair = TwoStagePredictor(
-        Speaker(model, Wording(format="QCMG-A")), Speaker(model, Wording(format="QCM-E")), saved, decoding=decoding
+        ModelWithFormat(model, ModelFormat(format="QCMG-A")),
+        ModelWithFormat(model, ModelFormat(format="QCM-E")),
+        saved,
+        decoding=decoding,
     )
-    alone = TwoStagePredictor(Speaker(model, Wording(format="QCM-RA")), None, saved, decoding=decoding)
+    alone = TwoStagePredictor(ModelWithFormat(model, ModelFormat(format="QCM-RA")), None, saved, decoding=decoding)
     posts = [Post(text="Which?", choices=("a", "b"), context=context) for context in ("", "a long hint " * 40)]
     for predictor in (pair, alone):
         for options in ({}, {"label_only": True}, {"generate": True}):
             found = predictor.predict(posts, **options)
             assert [isinstance(one, Prediction) and one.shortened for one in found] == [False, True]
-    told = {one.row: one.news for one in pair.unfold(posts) if one.last}
+    told = {one.row: one.news for one in pair.stream_batch(posts) if one.last}
     assert [isinstance(told[row], Prediction) and told[row].shortened for row in (0, 1)] == [False, True]  # type: ignore[union-attr]
 
 
@@ -139,7 +142,7 @@ def test_the_chain_alone_has_no_label_and_needs_a_model_that_writes_one(tmp_path
     model = load_fusion(T5Fusion(model=str(write_t5(tmp_path))))
 
     def alone(form: Any) -> TwoStagePredictor:
-        speaker = Speaker(model, Wording(format=form))
+        speaker = ModelWithFormat(model, ModelFormat(format=form))
         return TwoStagePredictor(speaker, None, SavedTask(MultipleChoice()), decoding=Decoding(max_tokens=8))
 
     assert [alone(form).explains_first for form in ("QCM-A", "QCM-AR", "QCM-RA")] == [False, False, True]
@@ -157,7 +160,7 @@ def test_captions_are_read_by_models_that_learned_with_them(predictor: TwoStageP
     assert refused.reason == "not_read"
     model = load_fusion(T5Fusion(model=str(write_t5(tmp_path))))
     reader = TwoStagePredictor(
-        Speaker(model, Wording(format="QCM-A", captions=True)), None, SavedTask(MultipleChoice())
+        ModelWithFormat(model, ModelFormat(format="QCM-A", captions=True)), None, SavedTask(MultipleChoice())
     )
     assert isinstance(reader.predict([captioned])[0], Prediction)
     assert isinstance(predictor.predict([captioned.only(predictor.reads)])[0], Prediction)
@@ -173,10 +176,16 @@ def test_two_models_look_at_a_new_picture_once(tmp_path: Path, monkeypatch: pyte
     extractor: Any = SimpleNamespace(prepare=lambda picture: picture, extract=extract)
     loads: list[str] = []
     monkeypatch.setattr("mulcot.multimodal_cot.feature_lookup.load_extractor", lambda *_: loads.append("") or extractor)
-    settings, features = T5Fusion(model=str(write_t5(tmp_path))), Seen(Kind({"name": "any"}, "theirs", 7, "fp32"), None)
-    speakers = [Speaker(load_fusion(settings, features=features), Wording(format=name)) for name in ("QCM-E", "QCMG-A")]
+    settings, features = (
+        T5Fusion(model=str(write_t5(tmp_path))),
+        InMemoryFeatures(Kind({"name": "any"}, "theirs", 7, "fp32"), None),
+    )
+    models = [
+        ModelWithFormat(load_fusion(settings, features=features), ModelFormat(format=name))
+        for name in ("QCM-E", "QCMG-A")
+    ]
     decoding = Decoding(max_tokens=4)
-    both = TwoStagePredictor(speakers[1], speakers[0], SavedTask(MultipleChoice()), decoding=decoding)
+    both = TwoStagePredictor(models[1], models[0], SavedTask(MultipleChoice()), decoding=decoding)
     pictures = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     posts = [Post(text="Which?", choices=("a", "b"), image=picture) for picture in pictures]
     assert all(isinstance(one, Prediction) for one in both.predict(posts))
@@ -194,8 +203,8 @@ def imported(extractor_hash: str) -> Any:
     return model
 
 
-def stored(extractor_hash: str, *names: str) -> Seen:
-    store = Seen(Kind({}, extractor_hash, 7, "fp32"), None)
+def stored(extractor_hash: str, *names: str) -> InMemoryFeatures:
+    store = InMemoryFeatures(Kind({}, extractor_hash, 7, "fp32"), None)
     store.own = {name: np.zeros((5, 7), np.float32) for name in names}
     return store
 

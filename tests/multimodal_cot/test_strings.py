@@ -7,22 +7,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mulcot.multimodal_cot.formats import (
-    Reason,
+    SourcedRationale,
     answer_choices,
     answer_source,
     answer_target,
-    human_reason,
+    human_rationale,
     rationale_source,
     rationale_target,
     read_rationale,
     read_reply,
-    teacher_reason,
+    teacher_rationale,
 )
-from mulcot.multimodal_cot.lettered import Asked, ask
-from mulcot.multimodal_cot.questions import Long, Question
+from mulcot.multimodal_cot.lettered_question import LetteredQuestion, ask
+from mulcot.multimodal_cot.questions import Question, Shortenable
 from mulcot.records import Example, Rationale
 from mulcot.tasks.aspect_sentiment import AspectSentiment
-from mulcot.tasks.letters import LETTERS
+from mulcot.tasks.letter_reading import LETTERS
 from mulcot.tasks.multiple_choice import MultipleChoice
 from mulcot.tasks.sentiment import Sentiment
 
@@ -39,7 +39,7 @@ FLAGS = Example(
 )
 
 
-def flags(captions: bool = False, **changes: object) -> Asked:
+def flags(captions: bool = False, **changes: object) -> LetteredQuestion:
     return ask(MultipleChoice(), dataclasses.replace(FLAGS, **changes), captions=captions)  # type: ignore[arg-type]
 
 
@@ -86,24 +86,28 @@ def test_what_is_taught_is_read_back() -> None:
 
 
 def test_the_lecture_comes_before_the_explanation_once() -> None:
-    assert human_reason(FLAGS, lecture=False) == Reason("The right flag is blue.", "human")
-    assert human_reason(FLAGS, lecture=True) == Reason("Flags have colours. The right flag is blue.", "human")
+    assert human_rationale(FLAGS, lecture=False) == SourcedRationale("The right flag is blue.", "human")
+    assert human_rationale(FLAGS, lecture=True) == SourcedRationale(
+        "Flags have colours. The right flag is blue.", "human"
+    )
     both = dataclasses.replace(FLAGS, rationale="Flags have colours.\nThe right flag is blue.")
-    assert human_reason(both, lecture=True) == Reason("Flags have colours. The right flag is blue.", "human")
-    assert human_reason(dataclasses.replace(FLAGS, rationale=None), lecture=False) is None
+    assert human_rationale(both, lecture=True) == SourcedRationale(
+        "Flags have colours. The right flag is blue.", "human"
+    )
+    assert human_rationale(dataclasses.replace(FLAGS, rationale=None), lecture=False) is None
 
 
 def test_a_teachers_chain_is_a_rationale_without_its_prediction() -> None:
     fields = {"Reasoning": "It is blue.", "Final_conclusion": "So the right one.", "Prediction": "B"}
     chain = Rationale(example_id="1", source="teacher", stage=2, fields=fields)
-    assert teacher_reason(chain) == Reason("It is blue. So the right one.", "teacher")
+    assert teacher_rationale(chain) == SourcedRationale("It is blue. So the right one.", "teacher")
 
 
 def test_question_and_options_are_never_what_gives_way() -> None:
     parts = answer_source(flags(), "QCMG-A", "A very long rationale.")
     question = Question.of("1", parts)
     assert [question.source[begin:end] for begin, end in question.long] == ["One can swim.", "A very long rationale."]
-    assert [part for part in parts if isinstance(part, Long)] == ["One can swim.", "A very long rationale."]
+    assert [part for part in parts if isinstance(part, Shortenable)] == ["One can swim.", "A very long rationale."]
 
 
 def test_labels_are_options_where_the_task_has_labels() -> None:

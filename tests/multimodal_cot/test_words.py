@@ -5,15 +5,15 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mulcot.multimodal_cot import Long, Question
+from mulcot.multimodal_cot import Question, Shortenable
 from mulcot.multimodal_cot.model import FusionModel
-from mulcot.multimodal_cot.words import shorten
+from mulcot.multimodal_cot.source_tokenizer import shorten
 
 HEAD, TAIL = "Question: which flag is blue? Context: ", "\nAnswer:"
 
 
 def test_a_long_rationale_gives_way_before_the_hint_and_never_the_question(model: FusionModel) -> None:
-    parts = [HEAD, Long("a flag "), "\nSolution: ", Long("left and right " * 60), TAIL]
+    parts = [HEAD, Shortenable("a flag "), "\nSolution: ", Shortenable("left and right " * 60), TAIL]
     row = model.encode(Question.of("1", parts))
     text = model.text(row.input_ids)
     assert row.cut and len(row.input_ids) == 40
@@ -21,13 +21,13 @@ def test_a_long_rationale_gives_way_before_the_hint_and_never_the_question(model
 
 
 def test_a_long_hint_gives_way_when_the_rationale_is_gone(model: FusionModel) -> None:
-    row = model.encode(Question.of("1", [HEAD, Long("flag " * 80), Long("right"), TAIL]))
+    row = model.encode(Question.of("1", [HEAD, Shortenable("flag " * 80), Shortenable("right"), TAIL]))
     text = model.text(row.input_ids)
     assert row.cut and text.startswith(HEAD) and text.endswith(TAIL) and "right" not in text
 
 
 def test_an_empty_hint_is_a_question_like_any_other(model: FusionModel) -> None:
-    row = model.encode(Question.of("1", [HEAD, Long(""), TAIL]))
+    row = model.encode(Question.of("1", [HEAD, Shortenable(""), TAIL]))
     assert not row.cut and model.text(row.input_ids) == HEAD + TAIL
 
 

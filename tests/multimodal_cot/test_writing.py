@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
 
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.features import FeatureStore
 from mulcot.multimodal_cot import Question, T5Fusion
 from mulcot.multimodal_cot.model import FusionModel, load_fusion
@@ -77,7 +77,7 @@ def test_rows_that_end_early_leave_the_batch_and_the_others_go_on(
 
     sizes: list[int] = []
     decode = model.network.decode
-    monkeypatch.setattr("mulcot.multimodal_cot.writing.choose", often_the_end)
+    monkeypatch.setattr("mulcot.multimodal_cot.generate_and_score.choose", often_the_end)
     monkeypatch.setattr(model.network, "decode", lambda ids, *rest: sizes.append(len(ids)) or decode(ids, *rest))
     decoding = Decoding(max_tokens=16, seed=1)
     written = model.generate(model.pack([model.encode(q) for q in QUESTIONS], store), decoding)

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, linear
 
-from mulcot.backbones.vlm.labels import label_scores
-from mulcot.backbones.vlm.rows import CHAIN, LABEL, Batch, hidden_states, pack
+from mulcot.backbones.vlm.label_scoring import label_scores
+from mulcot.backbones.vlm.packing import CHAIN, LABEL, Batch, hidden_states, pack
 from mulcot.objectives import DistillationObjective
-from mulcot.objectives.joint_loss import Joint, Losses, Teaching
-from mulcot.objectives.soft_loss import Resident, SoftLabels, TopK, divergence, soft_labels
+from mulcot.objectives.soft_targets import InMemoryTeacher, SoftLabels, TopK, divergence, soft_labels
+from mulcot.objectives.total_loss import BatchSoftTargets, Joint, Losses
 
 KINDS = ("forward_kl", "reverse_kl", "jsd")
 
@@ -51,7 +51,7 @@ def test_all_logits_stored_are_the_whole_divergence(kind: str, temperature: floa
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_teacher_in_memory_says_the_same(kind: str) -> None:
     teacher, student = logits()
-    resident = Resident(teacher, torch.eye(40), 2.0, 40)
+    resident = InMemoryTeacher(teacher, torch.eye(40), 2.0, 40)
     found = divergence(*resident.compare(student, slice(None)), kind)
     torch.testing.assert_close(found, full_divergence(teacher, student, 2.0, kind), rtol=1e-4, atol=1e-6)
 
@@ -115,7 +115,7 @@ def pair(models, example, **sizes: object) -> tuple[Joint, Joint, Batch]:
     )
 
 
-def teach(teacher: Joint, batch: Batch, k: int = 10**6, temperature: float = 2.0) -> Teaching:
+def teach(teacher: Joint, batch: Batch, k: int = 10**6, temperature: float = 2.0) -> BatchSoftTargets:
     with torch.no_grad():
         hidden_ND = hidden_states(teacher.network, batch)
         head_VD = teacher.network.head_VD
@@ -123,12 +123,12 @@ def teach(teacher: Joint, batch: Batch, k: int = 10**6, temperature: float = 2.0
         labels = soft_labels(hidden_ND[batch.targets.source_T], head_VD, k, [temperature], width)
         tokens = TopK(labels.ids_TK, labels.logits_TK, labels.lse_RT[0], temperature, width)
         classes = label_scores(hidden_ND, head_VD, batch, 100) if len(batch.choices.kind_T) else None
-    return Teaching(tokens, classes)
+    return BatchSoftTargets(tokens, classes)
 
 
-def run(student: Joint, batch: Batch, teaching: Teaching | None, **options: object) -> Losses:
+def run(student: Joint, batch: Batch, soft_targets: BatchSoftTargets | None, **options: object) -> Losses:
     student.settings = DistillationObjective(**options)
-    return student(batch, batch.counts, teaching)
+    return student(batch, batch.counts, soft_targets)
 
 
 def test_hard_and_soft_losses_are_mixed_as_described(models, example) -> None:
@@ -144,7 +144,7 @@ def test_hard_and_soft_losses_are_mixed_as_described(models, example) -> None:
         hard, soft = hard_T[kind_T == task].mean(), soft_T[kind_T == task].mean()
         return 0.7 * hard + 0.3 * square * soft if carries else hard
 
-    teaching = teach(teacher, batch)
+    soft_targets = teach(teacher, batch)
     cases = {
         (): 0.8 * mixed(CHAIN, 4) + 0.2 * mixed(LABEL, 4),
         (("square_temperature", False),): 0.8 * mixed(CHAIN, 1) + 0.2 * mixed(LABEL, 1),
@@ -153,18 +153,18 @@ def test_hard_and_soft_losses_are_mixed_as_described(models, example) -> None:
         (("preset", "published_code"),): mixed(CHAIN, 1) + mixed(LABEL, 1),
     }
     for options, expected in cases.items():
-        losses = run(student, batch, teaching, head_tokens=5, **dict(options))
+        losses = run(student, batch, soft_targets, head_tokens=5, **dict(options))
         torch.testing.assert_close(losses.total, expected, rtol=1e-4, atol=1e-5)
-    losses = run(student, batch, teaching)
+    losses = run(student, batch, soft_targets)
     torch.testing.assert_close(losses.soft_chain, soft_T[kind_T == CHAIN].sum().detach(), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(losses.chain, hard_T[kind_T == CHAIN].sum().detach())
 
 
 def test_the_gradient_of_the_mixture_is_that_of_full_logits(models, example) -> None:
     teacher, student, batch = pair(models, example)
-    teaching, source = teach(teacher, batch), batch.targets.source_T
+    soft_targets, source = teach(teacher, batch), batch.targets.source_T
     parameters = [parameter for parameter in student.parameters() if parameter.requires_grad]
-    found = torch.autograd.grad(run(student, batch, teaching, head_tokens=4).total, parameters, allow_unused=True)
+    found = torch.autograd.grad(run(student, batch, soft_targets, head_tokens=4).total, parameters, allow_unused=True)
     with torch.no_grad():
         teacher_TV = linear(hidden_states(teacher.network, batch)[source], teacher.network.head_VD)
     student_TV = linear(hidden_states(student.network, batch)[source], student.network.head_VD)
@@ -196,17 +196,17 @@ def test_a_student_equal_to_its_teacher_has_no_soft_loss(models, example) -> Non
 
 def test_the_class_distribution_is_distilled_from_exact_label_scores(models, example) -> None:
     teacher, student, batch = pair(models, example, choices=True)
-    teaching = teach(teacher, batch)
-    without, losses = run(student, batch, teaching), run(student, batch, teaching, classes=0.5)
+    soft_targets = teach(teacher, batch)
+    without, losses = run(student, batch, soft_targets), run(student, batch, soft_targets, classes=0.5)
     scores = label_scores(hidden_states(student.network, batch), student.network.head_VD, batch, 7)
-    p, q = (teaching.classes_EQ / 2).softmax(-1), (scores / 2).softmax(-1)
+    p, q = (soft_targets.classes_EQ / 2).softmax(-1), (scores / 2).softmax(-1)
     expected = 4 * (p * (p.log() - q.log())).sum()
     torch.testing.assert_close(losses.classes, expected.detach(), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(losses.total - without.total, 0.2 * 0.3 * 0.5 * expected / 2, rtol=1e-4, atol=1e-6)
     assert losses.classes > 0
     assert losses.total.requires_grad
     with pytest.raises(ValueError, match="label distribution"):
-        run(student, batch, Teaching(teaching.tokens), classes=0.5)
+        run(student, batch, BatchSoftTargets(soft_targets.tokens), classes=0.5)
 
 
 def test_label_sets_of_different_sizes_fill_up_with_absent_labels(models, example) -> None:

@@ -13,9 +13,9 @@ from torch.nn.functional import cross_entropy
 
 from mulcot.backbones.vlm.encoded import Branch, Encoded
 from mulcot.backbones.vlm.loaded import LoadedModel
-from mulcot.backbones.vlm.rows import CHAIN, LABEL, Counts, hidden_states, pack
+from mulcot.backbones.vlm.packing import CHAIN, LABEL, Counts, hidden_states, pack
 from mulcot.objectives import JointObjective
-from mulcot.objectives.joint_loss import Joint, Losses
+from mulcot.objectives.total_loss import Joint, Losses
 
 Grads = dict[str, Tensor]
 TASKS = ("chain", "label")
@@ -117,7 +117,7 @@ def test_a_token_is_predicted_from_the_one_before_it() -> None:
         attention = "sdpa"
         head_VD = 10.0 * torch.eye(8)
 
-        def forward(self, ids: Tensor, *_: object, plain: int) -> Tensor:
+        def forward(self, ids: Tensor, *_: object, causal_prefix: int) -> Tensor:
             successor = (ids + 1) % 8
             return torch.nn.functional.one_hot(successor, 8).float()
 
@@ -242,5 +242,5 @@ def test_a_batch_moves_as_a_whole(models, example) -> None:
     batch = pack([example(model, 0, choices=True)], "shared_prefix", model.pad)
     moved = batch.to("meta")
     tensors: list[Callable[[], Tensor]] = [moved.ids_BS, moved.pixels_NF, moved.grids_I3, moved.targets.token_T]
-    assert all(tensor.device.type == "meta" for tensor in [*tensors, moved.choices.source_T, moved.twig_BS])
+    assert all(tensor.device.type == "meta" for tensor in [*tensors, moved.choices.source_T, moved.choice_BS])
     assert moved.counts == batch.counts

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mulcot.backbones.vlm.encoded import Branch, Encoded
-from mulcot.backbones.vlm.rows import PADDING, mask, pack
+from mulcot.backbones.vlm.packing import PADDING, mask, pack
 
 
 def encoded(prefix: int = 2, choices: tuple[tuple[int, ...], ...] = ()) -> Encoded:

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.predict.predictor import Predictor
-from mulcot.tasks.saved import SavedTask, save_task
+from mulcot.tasks.saved_task import SavedTask, save_task
 from mulcot.tasks.sentiment import Sentiment
 
 torch.set_num_threads(1)

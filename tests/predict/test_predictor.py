@@ -13,15 +13,15 @@ from PIL import Image
 import mulcot
 from mulcot import Post, Predictor
 from mulcot.backbones.base import Turn
-from mulcot.backbones.vlm.chains import Chain
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
+from mulcot.backbones.vlm.generation import Chain
 from mulcot.errors import MulcotError
 from mulcot.predict import predictor as module
 from mulcot.predict.prediction import generated_label, scored_label, softmax, with_chain
 from mulcot.records import Example, ImageRef, Prediction, Rejected
 from mulcot.tasks.base import Purpose
 from mulcot.tasks.multiple_choice import MultipleChoice
-from mulcot.tasks.saved import SavedTask, save_task
+from mulcot.tasks.saved_task import SavedTask, save_task
 from mulcot.tasks.sentiment import Sentiment
 from mulcot.text import Cleaning
 
@@ -202,7 +202,7 @@ def test_a_stream_says_what_the_chain_says(predictor: Predictor) -> None:
 
 
 def test_half_written_letters_wait_for_their_other_half(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    ids = predictor.model.words.plain("a\U0001f600b")
+    ids = predictor.model.words.encode_text("a\U0001f600b")
     tokens = [module_token(number) for number in ids]
     monkeypatch.setattr(module, "stream", lambda *_: iter(tokens))
     assert "".join(predictor.stream(Post(text="x"))) == "a\U0001f600b"
@@ -210,7 +210,7 @@ def test_half_written_letters_wait_for_their_other_half(predictor: Predictor, mo
 
 
 def module_token(number: int) -> object:
-    from mulcot.backbones.vlm.chains import Token
+    from mulcot.backbones.vlm.generation import Token
 
     return Token(0, number, False)
 

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mulcot.errors import MulcotError, RunLocked
-from mulcot.predict.resumable_output import Asked, Tape
+from mulcot.predict.resumable_output import InputRow, ResumableOutput
 from mulcot.records import Example, Prediction, Rejected
 
 
-def rows(count: int, bad: Sequence[int] = ()) -> Iterator[Asked]:
+def rows(count: int, bad: Sequence[int] = ()) -> Iterator[InputRow]:
     for n in range(count):
         source = f"posts.jsonl:{n + 1}"
         item = Example(id=f"p{n}", split="", text=f"text {n}")
-        yield Asked(source, Rejected(source=source, reason="bad_json", detail="odd") if n in bad else item)
+        yield InputRow(source, Rejected(source=source, reason="bad_json", detail="odd") if n in bad else item)
 
 
 def answer(items: Sequence[Example]) -> list[Prediction | Rejected]:
@@ -32,18 +32,18 @@ def answer(items: Sequence[Example]) -> list[Prediction | Rejected]:
     ]
 
 
-def finish(path: Path, count: int = 11, size: int = 4, bad: Sequence[int] = (2,), mark: str = "m") -> Tape:
-    tape = Tape(path, {"model": mark})
-    list(tape.run(rows(count, bad), answer, size))
-    return tape
+def finish(path: Path, count: int = 11, size: int = 4, bad: Sequence[int] = (2,), mark: str = "m") -> ResumableOutput:
+    answers_file = ResumableOutput(path, {"model": mark})
+    list(answers_file.run(rows(count, bad), answer, size))
+    return answers_file
 
 
 def test_every_row_gets_its_line_in_order(tmp_path: Path) -> None:
-    tape = finish(tmp_path / "out.jsonl")
+    answers_file = finish(tmp_path / "out.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
     assert [line["source"] for line in lines] == [f"posts.jsonl:{n + 1}" for n in range(11)]
     assert [n for n, line in enumerate(lines) if "reason" in line] == [2, 5]
-    assert tape.count.to_json() == {
+    assert answers_file.count.to_json() == {
         "rows": 11, "answered": 9, "labels": {"yes": 9}, "rejected": {"bad_json": 1, "too_long": 1}
     }  # fmt: skip
 
@@ -69,7 +69,7 @@ def test_finished_rows_are_not_asked_again(tmp_path: Path) -> None:
     def never(items: Sequence[Example]) -> list[Prediction | Rejected]:
         raise AssertionError("asked again")
 
-    assert list(Tape(path, {"model": "m"}).run(rows(11, (2,)), never, 4)) == [4, 8, 11]
+    assert list(ResumableOutput(path, {"model": "m"}).run(rows(11, (2,)), never, 4)) == [4, 8, 11]
 
 
 def test_an_input_that_has_grown_is_continued(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_answers_of_other_rows_models_or_hands_are_not_continued(tmp_path: Path)
 def test_force_starts_anew(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     path.write_text("something else\n")
-    list(Tape(path, {"model": "m"}).run(rows(3), answer, 4, force=True))
+    list(ResumableOutput(path, {"model": "m"}).run(rows(3), answer, 4, force=True))
     assert len(path.read_text("utf-8").splitlines()) == 3
     finish(path, 3, bad=())
 

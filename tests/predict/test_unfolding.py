@@ -13,7 +13,7 @@ POSTS = [
 
 
 def test_a_batch_is_told_label_first_then_in_pieces_then_whole(predictor: Predictor) -> None:
-    told = list(predictor.unfold(POSTS, spoken={0}))
+    told = list(predictor.stream_batch(POSTS, streamed={0}))
     whole = {one.row: one.news for one in told if one.last}
     assert [whole[row] for row in range(3)] == predictor.predict(POSTS)
     assert isinstance(whole[1], Rejected)
@@ -29,14 +29,14 @@ def test_a_batch_is_told_label_first_then_in_pieces_then_whole(predictor: Predic
 
 
 def test_without_chains_the_label_is_the_whole(predictor: Predictor) -> None:
-    told = list(predictor.unfold(POSTS, label_only=True))
+    told = list(predictor.stream_batch(POSTS, label_only=True))
     assert [one.last for one in told] == [True, True, True]
     found = [one.news for one in sorted(told, key=lambda one: one.row)]
     assert found == predictor.predict(POSTS, label_only=True)
 
 
 def test_two_batches_can_unfold_in_turns(predictor: Predictor) -> None:
-    first, second = predictor.unfold(POSTS[:1]), predictor.unfold(POSTS[2:])
+    first, second = predictor.stream_batch(POSTS[:1]), predictor.stream_batch(POSTS[2:])
     told: list[list[object]] = [[], []]
     for one, other in zip(first, second, strict=True):
         told[0].append(one.news)

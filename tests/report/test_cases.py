@@ -8,7 +8,7 @@ import pytest
 
 from made_runs import make_run
 from mulcot.errors import RunError
-from mulcot.report.cases import draw_cases, outcome_of
+from mulcot.report.example_gallery import draw_cases, outcome_of
 from mulcot.report.run import read_run
 
 

@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 from made_runs import make_run
-from mulcot.multimodal_cot.formats import RATIONALE, Reason
+from mulcot.multimodal_cot.formats import RATIONALE, SourcedRationale
 from mulcot.multimodal_cot.rationales import save_taught
-from mulcot.report.cases import draw_cases
 from mulcot.report.curves import read_curves
+from mulcot.report.example_gallery import draw_cases
 from mulcot.report.run import read_run
 
 
@@ -40,7 +40,10 @@ def test_the_right_rationale_stands_beside_the_written_one(tmp_path: Path) -> No
     ids = [json.loads(line)["id"] for line in (folder / "1-dataset/examples.jsonl").read_text("utf-8").splitlines()]
     stage = folder / "4-rationale"
     shutil.copytree(folder / "2-teacher", stage)
-    save_taught(stage / "taught.jsonl", {ids[0]: Reason("It is so.", "human"), ids[1]: Reason("Hm.", "teacher")})
+    save_taught(
+        stage / "taught.jsonl",
+        {ids[0]: SourcedRationale("It is so.", "human"), ids[1]: SourcedRationale("Hm.", "teacher")},
+    )
     found = {case.example.id: case.reference for case in draw_cases(read_run(folder), 4, 0).cases}
     for place, (text, note) in enumerate([("It is so.", "written by a person"), ("Hm.", "written by the teacher")]):
         voice = found[ids[place]]

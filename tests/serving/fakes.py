@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.media import ImageLimits
 from mulcot.predict.posts import Post
-from mulcot.predict.streaming import Told
+from mulcot.predict.streaming import StreamEvent
 from mulcot.records import Prediction, Rejected
 from mulcot.tasks.sentiment import Sentiment
 
@@ -38,12 +38,14 @@ class Fake:
         self._work([post.text for post in items])
         return [self.answer(post, label_only=label_only) for post in items]
 
-    def unfold(self, items: Sequence[Post], *, label_only: bool = False, spoken: Sequence[int] = ()) -> Iterator[Told]:
+    def stream_batch(
+        self, items: Sequence[Post], *, label_only: bool = False, streamed: Sequence[int] = ()
+    ) -> Iterator[StreamEvent]:
         for row, answer in enumerate(self.predict(items, label_only=label_only)):
-            if row in spoken and isinstance(answer, Prediction) and answer.chain is not None:
-                yield Told(row, answer)
-                yield Told(row, answer.chain)
-            yield Told(row, answer, last=True)
+            if row in streamed and isinstance(answer, Prediction) and answer.chain is not None:
+                yield StreamEvent(row, answer)
+                yield StreamEvent(row, answer.chain)
+            yield StreamEvent(row, answer, last=True)
 
     def answer(self, post: Post, *, label_only: bool = False) -> Prediction | Rejected:
         self.sizes = [picture.size for picture in post.pictures(ImageLimits())]
@@ -80,11 +82,13 @@ class Fake:
 class Unfolding(Fake):
     """Also tells batches while they come into being."""
 
-    def unfold(self, items: Sequence[Post], *, label_only: bool = False, spoken: Sequence[int] = ()) -> Iterator[Told]:
+    def stream_batch(
+        self, items: Sequence[Post], *, label_only: bool = False, streamed: Sequence[int] = ()
+    ) -> Iterator[StreamEvent]:
         self.batches.append([post.text for post in items])
         whole = [self.answer(post, label_only=label_only) for post in items]
         for row, post in enumerate(items):
-            yield Told(row, self.answer(post, label_only=True), last=label_only)
+            yield StreamEvent(row, self.answer(post, label_only=True), last=label_only)
         if label_only:
             return
         for word in range(40):
@@ -93,9 +97,9 @@ class Unfolding(Fake):
                 if word == 2 and self.poison in post.text:
                     raise ValueError("a secret that no reply may hold")
                 pieces = chain_of(post.text).splitlines(keepends=True)
-                yield Told(row, pieces[word] if row in spoken and word < len(pieces) else "")
+                yield StreamEvent(row, pieces[word] if row in streamed and word < len(pieces) else "")
         for row, answer in enumerate(whole):
-            yield Told(row, answer, True, 10, 40)
+            yield StreamEvent(row, answer, True, 10, 40)
 
 
 def label_of(text: str) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from mulcot.serving.batch_route import Desk, Places
-from mulcot.serving.problems import Busy
+from mulcot.serving.error_responses import Busy
+from mulcot.serving.upload_route import Places, UploadAnswerer
 
 from .fakes import Unfolding, label_of
 from .running import Running, served
@@ -130,7 +130,7 @@ def test_one_poisonous_row_does_not_harm_the_others(running: Running) -> None:
 
 def test_a_full_queue_makes_rows_wait_instead_of_failing(monkeypatch: pytest.MonkeyPatch) -> None:
     # As if others filled the queue: more rows at a time than it holds.
-    monkeypatch.setattr(Desk, "window", property(lambda _: 8, lambda *_: None), raising=False)
+    monkeypatch.setattr(UploadAnswerer, "window", property(lambda _: 8, lambda *_: None), raising=False)
     with served(Unfolding(seconds=0.001), queue=2, batch_size=2) as running:
         table = b"text\n" + b"".join(b"row %d\n" % n for n in range(12))
         _, lines = send(running, {"table": ("t.csv", table), "label_only": "1"})

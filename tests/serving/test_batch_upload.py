@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mulcot.errors import MediaError
-from mulcot.serving.archive import ArchiveLimits, Pictures, UploadRefused
-from mulcot.serving.batch_upload import UploadLimits, UploadRow, read_table
+from mulcot.serving.picture_zip import ArchiveLimits, ArchivePictures, UploadRefused
+from mulcot.serving.upload_table import UploadLimits, UploadRow, read_table
 
 LIMITS = UploadLimits()
 
@@ -31,11 +31,11 @@ def zipped(files: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED) 
 
 def refused(file: io.BytesIO, **limits: int) -> UploadRefused:
     with pytest.raises(UploadRefused) as caught:
-        Pictures(file, ArchiveLimits(**limits))
+        ArchivePictures(file, ArchiveLimits(**limits))
     return caught.value
 
 
-def reason(pictures: Pictures, name: str) -> str:
+def reason(pictures: ArchivePictures, name: str) -> str:
     with pytest.raises(MediaError) as caught:
         pictures.read(name)
     return caught.value.reason
@@ -54,7 +54,7 @@ def reasons(rows: list[UploadRow]) -> list[str | None]:
 
 
 def test_a_picture_is_found_by_its_path_and_by_the_end_of_its_path() -> None:
-    pictures = Pictures(zipped({"export/day.jpg": b"day", "export/more/night.jpg": b"night"}))
+    pictures = ArchivePictures(zipped({"export/day.jpg": b"day", "export/more/night.jpg": b"night"}))
     assert pictures.read("export/day.jpg") == pictures.read("day.jpg") == pictures.read("./day.jpg") == b"day"
     assert pictures.read("more\\night.jpg") == b"night"
     assert reason(pictures, "ay.jpg") == "missing_image"
@@ -63,19 +63,19 @@ def test_a_picture_is_found_by_its_path_and_by_the_end_of_its_path() -> None:
 
 
 def test_a_name_that_fits_two_pictures_is_not_guessed() -> None:
-    pictures = Pictures(zipped({"a/day.jpg": b"1", "b/day.jpg": b"2"}))
+    pictures = ArchivePictures(zipped({"a/day.jpg": b"1", "b/day.jpg": b"2"}))
     assert reason(pictures, "day.jpg") == "ambiguous_image"
     assert pictures.read("b/day.jpg") == b"2"
 
 
 def test_letters_decomposed_by_another_system_still_match() -> None:
     name = "caf\u00e9.jpg"
-    pictures = Pictures(zipped({unicodedata.normalize("NFD", name): b"x"}))
+    pictures = ArchivePictures(zipped({unicodedata.normalize("NFD", name): b"x"}))
     assert pictures.read(name) == b"x"
 
 
 def test_what_macos_adds_is_passed_over() -> None:
-    assert len(Pictures(zipped({"a.jpg": b"x", "__MACOSX/._a.jpg": b"y"}))) == 1
+    assert len(ArchivePictures(zipped({"a.jpg": b"x", "__MACOSX/._a.jpg": b"y"}))) == 1
 
 
 @pytest.mark.parametrize("name", ["../evil.jpg", "a/../../evil.jpg", "/etc/evil.jpg", "C:/evil.jpg", "..\\evil.jpg"])
@@ -90,7 +90,7 @@ def test_archives_inside_refuse_the_archive(name: str) -> None:
 
 def test_a_nested_archive_under_a_pictures_name_is_never_unpacked() -> None:
     inner = zipped({"day.jpg": b"day"}).getvalue()
-    pictures = Pictures(zipped({"picture.jpg": inner}))
+    pictures = ArchivePictures(zipped({"picture.jpg": inner}))
     assert pictures.read("picture.jpg") == inner
     assert reason(pictures, "day.jpg") == "missing_image"
 
@@ -116,7 +116,7 @@ def test_a_bomb_that_lies_about_its_size_gives_no_more_than_it_said() -> None:
     # Local header and table of contents both state the unpacked size.
     lying = data.replace(struct.pack("<I", 3_000_000), struct.pack("<I", 1000))
     assert lying != data
-    assert reason(Pictures(io.BytesIO(lying)), "a.bmp") == "damaged_in_zip"
+    assert reason(ArchivePictures(io.BytesIO(lying)), "a.bmp") == "damaged_in_zip"
 
 
 def test_files_that_share_their_bytes_refuse_the_archive() -> None:
@@ -130,7 +130,7 @@ def test_files_that_share_their_bytes_refuse_the_archive() -> None:
 def test_too_many_files_and_too_large_archives_are_refused() -> None:
     files = {f"{n}.jpg": b"x" for n in range(30)}
     assert refused(zipped(files), max_entries=29).too_large
-    assert len(Pictures(zipped(files), ArchiveLimits(max_entries=30))) == 30
+    assert len(ArchivePictures(zipped(files), ArchiveLimits(max_entries=30))) == 30
     assert refused(zipped(files), max_archive_bytes=100).too_large
 
 
@@ -164,11 +164,11 @@ def test_damaged_archives_end_in_a_refusal_or_a_rejection(data: st.DataObject) -
     cut = data.draw(st.integers(0, len(whole)))
     for damaged in (whole, whole[:cut]):
         with contextlib.suppress(UploadRefused, MediaError):
-            Pictures(io.BytesIO(bytes(damaged))).read("a.jpg")
+            ArchivePictures(io.BytesIO(bytes(damaged))).read("a.jpg")
 
 
 def test_a_picture_beyond_the_limit_rejects_its_row_alone() -> None:
-    pictures = Pictures(zipped({"a.jpg": b"x" * 50, "b.jpg": b"y"}), ArchiveLimits(max_picture_bytes=49))
+    pictures = ArchivePictures(zipped({"a.jpg": b"x" * 50, "b.jpg": b"y"}), ArchiveLimits(max_picture_bytes=49))
     assert reason(pictures, "a.jpg") == "too_many_bytes"
     assert pictures.read("b.jpg") == b"y"
 

@@ -12,11 +12,11 @@ import pytest
 
 from mulcot.predict.posts import Post
 from mulcot.records import Prediction, Rejected
-from mulcot.serving.engine import Engine, submit
-from mulcot.serving.jobs import Kind, Told
-from mulcot.serving.monitor import Monitor
-from mulcot.serving.problems import Busy, Closing, NoMemory, Problem, TooLate
-from mulcot.serving.work import Answering
+from mulcot.serving.batching_engine import Engine, submit
+from mulcot.serving.error_responses import Busy, Closing, NoMemory, Problem, TooLate
+from mulcot.serving.jobs import JobEvent, Kind
+from mulcot.serving.prometheus import Monitor
+from mulcot.serving.run_jobs import ServedPredictor
 
 from .fakes import Fake, Unfolding, chain_of, label_of
 
@@ -25,7 +25,7 @@ LABEL, CHAIN = Kind(label_only=True), Kind()
 
 @contextmanager
 def running(fake: Fake, **options: Any) -> Iterator[Engine]:
-    engine = Engine(Answering(fake), monitor=Monitor(), **options)
+    engine = Engine(ServedPredictor(fake), monitor=Monitor(), **options)
     engine.start()
     try:
         yield engine
@@ -39,8 +39,8 @@ def state(engine: Engine, deadline: float = 60) -> Any:
     return SimpleNamespace(engine=engine, deadline=deadline)
 
 
-async def watch(engine: Engine, post: Post, deadline: float = 60) -> AsyncIterator[Told]:
-    (job,) = engine.admit([post], CHAIN, deadline, spoken=True)
+async def watch(engine: Engine, post: Post, deadline: float = 60) -> AsyncIterator[JobEvent]:
+    (job,) = engine.admit([post], CHAIN, deadline, streamed=True)
     try:
         async with aclosing(job.news()) as news:
             async for told in news:
@@ -187,7 +187,7 @@ async def test_a_poisonous_request_fails_alone_and_tells_nothing(kind: type[Fake
 async def test_a_stream_beside_a_poisonous_request_repeats_nothing() -> None:
     fake = Unfolding(seconds=0.01)
     with running(fake) as engine:
-        jobs = engine.admit([Post(text="watched"), Post(text="poison")], CHAIN, 10, spoken=True)
+        jobs = engine.admit([Post(text="watched"), Post(text="poison")], CHAIN, 10, streamed=True)
         told = [one async for one in jobs[0].news()]
         assert "".join(one.news for one in told if isinstance(one.news, str)) == chain_of("watched")
         assert sum(isinstance(one.news, Prediction) for one in told) == 2

@@ -10,9 +10,9 @@ import pytest
 
 from mulcot.errors import MulcotError
 from mulcot.serving.api_keys import Tokens, add_token, new_token
-from mulcot.serving.guard import HEADERS
-from mulcot.serving.problems import Busy
-from mulcot.serving.rate import MOST, Rate
+from mulcot.serving.error_responses import Busy
+from mulcot.serving.middleware import HEADERS
+from mulcot.serving.rate_limit import MOST, Rate
 from mulcot.serving.settings import Limits
 
 from .fakes import Unfolding

@@ -8,9 +8,9 @@ import pytest
 from mulcot import Post, Predictor
 from mulcot.media import ImageLimits
 from mulcot.predict.posts import Prepared
-from mulcot.serving.pictures import Held, Pictures
-from mulcot.serving.problems import Busy, Problem, Unusable
-from mulcot.serving.remote import RemoteImages
+from mulcot.serving.error_responses import Busy, Problem, Unusable
+from mulcot.serving.picture_opener import Held, PictureOpener
+from mulcot.serving.remote_pictures import RemoteImages
 from mulcot.serving.settings import Limits
 
 from .fakes import Unfolding
@@ -20,31 +20,31 @@ from .test_predict import encoded, picture
 POST = Post(text="a post")
 
 
-def pictures(limit: int, **options: Any) -> Pictures:
-    return Pictures(ImageLimits(), RemoteImages([], 1000), Held(limit), **options)
+def pictures(limit: int, **options: Any) -> PictureOpener:
+    return PictureOpener(ImageLimits(), RemoteImages([], 1000), Held(limit), **options)
 
 
 async def test_pictures_beyond_the_memory_are_refused_before_they_are_opened() -> None:
-    desk, raw = pictures(60_000), picture(size=(100, 100))
-    kept = [await desk.ready(POST, [raw], label_only=True) for _ in range(2)]
-    assert desk.held.used == 60_000
+    opener, raw = pictures(60_000), picture(size=(100, 100))
+    kept = [await opener.ready(POST, [raw], label_only=True) for _ in range(2)]
+    assert opener.held.used == 60_000
     with pytest.raises(Busy):
-        await desk.ready(POST, [b"not even looked at"], label_only=True)
-    assert isinstance(await desk.ready(POST, [], label_only=True), Post)
+        await opener.ready(POST, [b"not even looked at"], label_only=True)
+    assert isinstance(await opener.ready(POST, [], label_only=True), Post)
     del kept[0]
     gc.collect()
-    assert desk.held.used == 30_000
+    assert opener.held.used == 30_000
     with pytest.raises(Unusable):
-        await desk.ready(POST, [b"looked at"], label_only=True)
+        await opener.ready(POST, [b"looked at"], label_only=True)
 
 
 async def test_a_post_of_many_pictures_stops_where_the_memory_ends() -> None:
-    desk, raw = pictures(60_000), picture(size=(100, 100))
+    opener, raw = pictures(60_000), picture(size=(100, 100))
     with pytest.raises(Busy):
-        await desk.ready(POST, [raw] * 3, label_only=True)
+        await opener.ready(POST, [raw] * 3, label_only=True)
     gc.collect()
-    assert desk.held.used == 0
-    ready = await desk.ready(POST, [raw] * 2, label_only=True)
+    assert opener.held.used == 0
+    ready = await opener.ready(POST, [raw] * 2, label_only=True)
     assert isinstance(ready, Post)
     assert len(ready.pictures(ImageLimits())) == 2
 
@@ -59,14 +59,14 @@ async def test_what_is_wrong_with_a_picture_says_nothing_about_our_insides() -> 
 
 
 async def test_a_prepared_post_is_answered_like_any_other_and_its_picture_is_gone(student: Predictor) -> None:
-    desk = pictures(10**9, prepare=student.prepare)
+    opener = pictures(10**9, prepare=student.prepare)
     raw = picture(size=(1000, 1000))
-    ready = await desk.ready(POST, [raw], label_only=False)
+    ready = await opener.ready(POST, [raw], label_only=False)
     assert isinstance(ready, Prepared)
     gc.collect()
-    assert desk.held.used == ready.nbytes < 3_000_000
+    assert opener.held.used == ready.nbytes < 3_000_000
     post = Post(text=POST.text, image=raw)
-    *_, one = student.unfold([ready])
+    *_, one = student.stream_batch([ready])
     (other,) = student.predict([post])
     assert one.news.chain == other.chain
     assert one.news.probabilities == pytest.approx(other.probabilities, abs=1e-5)

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from mulcot.predict.posts import Post
-from mulcot.predict.streaming import Told
+from mulcot.predict.streaming import StreamEvent
 from mulcot.records import Prediction
-from mulcot.serving.engine import GATHER, SLICE
+from mulcot.serving.batching_engine import GATHER, SLICE
 from mulcot.serving.settings import Limits
 
 from .fakes import LABELS, Fake, Unfolding, chain_of, label_of
@@ -252,13 +252,13 @@ def test_metrics_count_requests_batches_and_tokens(service: Running) -> None:
 
 def test_a_model_that_answers_after_its_chain_is_told_in_that_order() -> None:
     class Afterwards(Fake):
-        def unfold(self, items: Sequence[Post], *, label_only: bool = False, spoken: Sequence[int] = ()) -> Any:
+        def stream_batch(self, items: Sequence[Post], *, label_only: bool = False, streamed: Sequence[int] = ()) -> Any:
             (item,) = items
             answer = self.answer(item)
             assert isinstance(answer, Prediction)
             for piece in (answer.chain or "").split("\n"):
-                yield Told(0, piece)
-            yield Told(0, answer, True, 10, 5)
+                yield StreamEvent(0, piece)
+            yield StreamEvent(0, answer, True, 10, 5)
 
     with served(Afterwards()) as service:
         names = [name for name, _ in events(service.ask("/v1/predict/stream", {"text": "a day"})[2])]

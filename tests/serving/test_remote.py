@@ -10,9 +10,9 @@ import pytest
 from aiohttp import web
 
 from mulcot.errors import MulcotError
-from mulcot.serving import remote
-from mulcot.serving.problems import Unusable
-from mulcot.serving.remote import RemoteImages, is_public
+from mulcot.serving import remote_pictures as remote
+from mulcot.serving.error_responses import Unusable
+from mulcot.serving.remote_pictures import RemoteImages, is_public
 
 
 @asynccontextmanager

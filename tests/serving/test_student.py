@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mulcot import Post, Predictor
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.serving.conversation import converse, encode
 from mulcot.serving.jobs import Conversation, Reply, Turn
 from mulcot.world.picture import paint

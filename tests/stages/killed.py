@@ -11,12 +11,12 @@ from mulcot.backbones.vlm.encoded import Encoded
 from mulcot.pipeline import run
 from mulcot.progress import Reporter
 from mulcot.recipe import load_recipe
-from mulcot.training.softlabels import TaughtLessons
+from mulcot.training.soft_label_store import SoftLabelledItems
 
-plain, asked = TaughtLessons.encoded, 0
+plain, asked = SoftLabelledItems.encoded, 0
 
 
-def encoded(self: TaughtLessons, index: int) -> Encoded:
+def encoded(self: SoftLabelledItems, index: int) -> Encoded:
     global asked
     asked += 1
     if asked == int(sys.argv[2]):
@@ -24,6 +24,6 @@ def encoded(self: TaughtLessons, index: int) -> Encoded:
     return plain(self, index)
 
 
-TaughtLessons.encoded = encoded  # type: ignore[method-assign]
+SoftLabelledItems.encoded = encoded  # type: ignore[method-assign]
 torch.set_num_threads(1)
 run(load_recipe(Path(sys.argv[1]), sys.argv[3:]), Reporter.silent(), first="student")

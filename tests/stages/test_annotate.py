@@ -15,7 +15,7 @@ from mulcot.errors import TrainingError
 from mulcot.recipe import Loaded, load_recipe
 from mulcot.records import Example, Rationale, read_lines
 from mulcot.stages.annotate import AnnotateStage
-from mulcot.training.softlabels import Annotator
+from mulcot.training.soft_label_store import SoftLabelWriter
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_it_continues_after_the_last_whole_shard_to_the_same_bytes(
 ) -> None:
     undisturbed, disturbed = again("undisturbed"), again("disturbed")
     annotate(undisturbed)
-    plain_write, plain_look, calls = AnnotateStage._write, Annotator._look, {"chains": 0, "looks": 0}
+    plain_write, plain_look, calls = AnnotateStage._write, SoftLabelWriter._look, {"chains": 0, "looks": 0}
 
     def write(self: AnnotateStage, *args: Any) -> Iterator[str]:
         calls["chains"] += 1
@@ -62,14 +62,14 @@ def test_it_continues_after_the_last_whole_shard_to_the_same_bytes(
             raise KeyboardInterrupt
         return plain_write(self, *args)
 
-    def look(self: Annotator, *args: Any) -> dict[str, Any]:
+    def look(self: SoftLabelWriter, *args: Any) -> dict[str, Any]:
         calls["looks"] += 1
         if calls["looks"] == 2:
             raise KeyboardInterrupt
         return plain_look(self, *args)
 
     monkeypatch.setattr(AnnotateStage, "_write", write)
-    monkeypatch.setattr(Annotator, "_look", look)
+    monkeypatch.setattr(SoftLabelWriter, "_look", look)
     for shards, soft in ((1, 0), (3, 1)):
         with pytest.raises(KeyboardInterrupt):
             annotate(disturbed)
@@ -212,7 +212,9 @@ def test_full_memory_names_the_setting(
     def full(*args: object, **options: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
 
-    monkeypatch.setattr(Network if part == "chains" else Annotator, "forward" if part == "chains" else "_look", full)
+    monkeypatch.setattr(
+        Network if part == "chains" else SoftLabelWriter, "forward" if part == "chains" else "_look", full
+    )
     with pytest.raises(TrainingError, match="annotate: out of memory") as found:
         annotate(again("run", "annotate.batch_size=3"))
     assert found.value.hint == "Lower annotate.batch_size (now 3)."

@@ -10,7 +10,7 @@ from small import chain, go, write_recipe
 from mulcot.backbones.base import load_folder
 from mulcot.errors import DataError, NothingUsable, TrainingError
 from mulcot.recipe import load_recipe
-from mulcot.tasks.saved import load_task
+from mulcot.tasks.saved_task import load_task
 
 FEW = {"train": 8, "dev": 4, "test": 0}
 

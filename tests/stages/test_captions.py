@@ -15,15 +15,15 @@ from small import go
 
 from mulcot.datasets.synthetic import Synthetic
 from mulcot.errors import NothingUsable, TeacherError
-from mulcot.multimodal_cot.asking_options import Wording
+from mulcot.multimodal_cot.model_format import ModelFormat
 from mulcot.progress import Reporter
 from mulcot.records import Example, Json, read_lines
 from mulcot.rundir import StageFolder
 from mulcot.stages.base import Job
-from mulcot.stages.captions import Caption, describe_pictures, with_captions
 from mulcot.stages.dataset import DatasetStage
 from mulcot.stages.features import FeaturesStage, distinct
-from mulcot.stages.questions import all_examples, features_of
+from mulcot.stages.shared_captions import Caption, describe_pictures, with_captions
+from mulcot.stages.shared_t5_training import all_examples, features_of
 from mulcot.tasks.sentiment import Sentiment
 from mulcot.teacher.backends.imported import Imported
 from mulcot.teacher.backends.simulated import Simulated
@@ -165,9 +165,9 @@ def _after(job: Job) -> Job:
 def test_models_read_them_as_context_and_a_caption_of_its_own_stays(job: Job) -> None:
     describe_pictures(job, Scripted(), distinct(examples_in(job)))
     first = all_examples(_after(job))[0]
-    source = Wording(format="QCM-E", captions=True).question(job.task, first).source
+    source = ModelFormat(format="QCM-E", captions=True).question(job.task, first).source
     assert "picture 1" in source
-    assert "picture 1" not in Wording(format="QCM-E").question(job.task, first).source
+    assert "picture 1" not in ModelFormat(format="QCM-E").question(job.task, first).source
     own = dataclasses.replace(first, caption="mine")
     assert with_captions(job.folder.path, [own]) == [own]
     assert features_of(_after(job)) is None

@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.vlm.chains import Chain
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
+from mulcot.backbones.vlm.generation import Chain
 from mulcot.backbones.vlm.network import Network
 from mulcot.datasets.synthetic import Synthetic
 from mulcot.errors import MulcotError, NothingUsable, TrainingError
 from mulcot.evaluation import faithfulness
-from mulcot.evaluation.asking import EvaluationSet
+from mulcot.evaluation.ask_model import EvaluationSet
 from mulcot.evaluation.scores import Scores
 from mulcot.export.model import export_model
 from mulcot.predict.prediction import with_chain
@@ -27,7 +27,7 @@ from mulcot.rundir import RunFolder, StageFolder, StageRecord, file_hash
 from mulcot.stages.base import Job
 from mulcot.stages.dataset import DatasetStage
 from mulcot.stages.evaluate import EvaluateStage
-from mulcot.tasks.saved import SavedTask, save_task
+from mulcot.tasks.saved_task import SavedTask, save_task
 from mulcot.tasks.sentiment import Sentiment
 from mulcot.world.chains import write_chain
 from mulcot.world.truth import Truth
@@ -306,13 +306,13 @@ def test_faithfulness_is_measured_on_whole_chains(job: Job) -> None:
         own = Prediction(id=example.id, label=example.label)
         said.append(with_chain(own, predictor.task, example, Chain((1,), chain, True)))
     data = EvaluationSet("train", examples, job.gallery())
-    found = faithfulness.examine(predictor, data, said, job.folder / "predictions", Reporter.silent())
+    found = faithfulness.measure_faithfulness(predictor, data, said, job.folder / "predictions", Reporter.silent())
     assert found.chain.examples == 6
     assert len(found.chain.after_fields) == 4
     assert all(0 <= share <= 1 for share in found.chain.after_fields)
     assert found.chain.follows_foreign is not None
     assert found.swapped.chains_changed == found.blank.chains_changed == 1
-    assert faithfulness.examine(predictor, data, [Prediction(id=e.id) for e in examples], job.folder / "p",
+    assert faithfulness.measure_faithfulness(predictor, data, [Prediction(id=e.id) for e in examples], job.folder / "p",
                                 Reporter.silent()).chain is None  # fmt: skip
 
 

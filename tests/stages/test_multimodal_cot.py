@@ -15,7 +15,7 @@ from science import QUESTIONS, write_science
 from small import go, write_chains
 
 import forked
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.cli.check import check
 from mulcot.datasets.base import datasets
 from mulcot.errors import MulcotError, NothingUsable, RecipeError, TrainingError
@@ -23,14 +23,14 @@ from mulcot.export.model import export_model
 from mulcot.extractors.runtime.loaded import LoadedExtractor
 from mulcot.multimodal_cot.predictor import TwoStagePredictor
 from mulcot.multimodal_cot.rationales import load_explained, load_taught
-from mulcot.multimodal_cot.runner import Clerk
+from mulcot.multimodal_cot.runner import T5Runner
 from mulcot.open_predictor import open_predictor
 from mulcot.predict.model_folders import find_model
 from mulcot.predict.posts import Post
 from mulcot.progress import Reporter
 from mulcot.recipe import load_recipe
 from mulcot.records import Example, Prediction, Rejected, read_lines
-from mulcot.report.cases import draw_cases
+from mulcot.report.example_gallery import draw_cases
 from mulcot.report.run import read_run
 from mulcot.rundir import file_hash
 from mulcot.stages.rationale import RationaleStage
@@ -316,7 +316,7 @@ def test_full_memory_names_the_setting(
 
     recipe = copy_run(science, tmp_path, without=(place,) if stage != "rationale" else ("explained*",))
     (tmp_path / "run" / place / "stage.json").unlink(missing_ok=True)
-    monkeypatch.setattr(*((RationaleStage, "_lines") if stage == "rationale" else (Clerk, "write")), full)
+    monkeypatch.setattr(*((RationaleStage, "_lines") if stage == "rationale" else (T5Runner, "write")), full)
     monkeypatch.setattr(LoadedExtractor, "extract", full)
     with pytest.raises(TrainingError, match="out of memory") as found:
         go(recipe, "rationale.folds=2", first=stage, last=stage)

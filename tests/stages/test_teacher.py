@@ -23,8 +23,8 @@ from mulcot.progress import Reporter
 from mulcot.records import Example, Prediction, Rationale, read_lines
 from mulcot.tasks.multiple_choice import MultipleChoice
 from mulcot.teacher.base import ErrorKind, Request, Usage
-from mulcot.teacher.labelling.results import Failure
-from mulcot.teacher.transport import database
+from mulcot.teacher.labelling.chain_files import Failure
+from mulcot.teacher.transport import ledger_database as database
 from mulcot.teacher.transport.ledger import Ledger
 
 

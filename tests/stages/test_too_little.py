@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from scripted import make_job, write_posts
 
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.errors import NothingUsable
-from mulcot.multimodal_cot.judging import RationaleJudge
+from mulcot.multimodal_cot.dev_evaluation import RationaleEvaluator
 from mulcot.records import Example
 from mulcot.stages.base import Job
-from mulcot.stages.captions import Caption, _judge_captions
 from mulcot.stages.evaluate import EvaluateStage
-from mulcot.stages.learning import warn_of_one_answer
+from mulcot.stages.shared_captions import Caption, _judge_captions
+from mulcot.stages.shared_training import warn_of_one_answer
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def test_without_dev_it_is_told_that_training_examples_decided(job: Job) -> None
 
 
 def test_rationales_are_measured_by_those_of_other_questions() -> None:
-    def judge(*references: str) -> RationaleJudge:
+    def judge(*references: str) -> RationaleEvaluator:
         unused: Any = None
-        return RationaleJudge(unused, [unused] * len(references), references, Decoding())
+        return RationaleEvaluator(unused, [unused] * len(references), references, Decoding())
 
     assert judge("cats sleep at night", "cats sleep at night").floor() == 1
     assert judge("cats sleep at night", "dogs bark").floor() == 0

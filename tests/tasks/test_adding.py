@@ -47,15 +47,15 @@ class Riddles(MultipleChoice):
 USE = """
 import dataclasses, json, sys
 from pathlib import Path
-from mulcot.evaluation.asking import EvaluationSet
+from mulcot.evaluation.ask_model import EvaluationSet
 from mulcot.evaluation.references import Reference
 from mulcot.evaluation.scoring import Marker
 from mulcot.export.card import write_card
-from mulcot.multimodal_cot.lettered import ask
+from mulcot.multimodal_cot.lettered_question import ask
 from mulcot.metrics.chains import ChainScorer
 from mulcot.recipe import load_recipe
 from mulcot.records import Prediction
-from mulcot.report.words import words_of
+from mulcot.report.terms import words_of
 from mulcot.serving.app import build
 from mulcot.serving.settings import Serving
 from mulcot.cli.starting import begin

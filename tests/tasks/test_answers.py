@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from mulcot.tasks.answers import exact_label, read_label
-from mulcot.tasks.letters import letter_alone, read_letter
+from mulcot.tasks.label_reading import exact_label, read_label
+from mulcot.tasks.letter_reading import letter_alone, read_letter
 
 MOODS = ("positive", "neutral", "negative")
 CHOICES = ("a glass rod", "the copper wire", "-5", "5", "A dog. It barks")

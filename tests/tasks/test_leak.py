@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mulcot.tasks.leak import find_leak
+from mulcot.tasks.label_leak import find_leak
 
 MOODS = ("positive", "neutral", "negative")
 LETTERS = tuple("ABCD")

@@ -7,8 +7,8 @@ from itertools import cycle
 
 import pytest
 
-from mulcot.tasks.inserted import insertable
-from mulcot.tasks.leak import find_leak
+from mulcot.tasks.inserted_text import insertable
+from mulcot.tasks.label_leak import find_leak
 from mulcot.tasks.multiple_choice import MultipleChoice
 from mulcot.tasks.sentiment import Sentiment
 from timed import ends_within, grows_linearly

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mulcot.tasks.aspect_sentiment import AspectSentiment
-from mulcot.tasks.leak import find_leak
+from mulcot.tasks.label_leak import find_leak
 
 TASK = AspectSentiment()
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mulcot.tasks.chain import plain
-from mulcot.tasks.inserted import insertable
-from mulcot.tasks.leak import find_leak
+from mulcot.tasks.chain_text import plain
+from mulcot.tasks.inserted_text import insertable
+from mulcot.tasks.label_leak import find_leak
 from mulcot.tasks.multiple_choice import MultipleChoice
 from mulcot.tasks.sentiment import Sentiment
 from mulcot.text import defuse

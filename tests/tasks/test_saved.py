@@ -10,7 +10,7 @@ from mulcot.errors import MulcotError
 from mulcot.records import Example
 from mulcot.tasks.base import Purpose, Task, tasks
 from mulcot.tasks.classification import Classification
-from mulcot.tasks.saved import SavedTask, load_task, save_task
+from mulcot.tasks.saved_task import SavedTask, load_task, save_task
 from mulcot.tasks.sentiment import Sentiment
 from mulcot.text import Cleaning
 

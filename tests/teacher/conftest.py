@@ -83,7 +83,7 @@ async def loopback() -> AsyncIterator[Start]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting a hundredth of the usual time between tries."""
     from mulcot.teacher.transport import endpoints, throttle
-    from mulcot.teacher.transport import session as transport
+    from mulcot.teacher.transport import http_session as transport
 
     def quick(failures: int, **rest: Any) -> float:
         return throttle.backoff(failures, **rest) / 100

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from mulcot.errors import Interrupted
 from mulcot.teacher.base import CallError, Sampling
-from mulcot.teacher.transport.client import Client, open_client
-from mulcot.teacher.transport.crowd import Stop, run_all
+from mulcot.teacher.transport.concurrency import Stop, run_all
 from mulcot.teacher.transport.ledger import Ledger
+from mulcot.teacher.transport.remembering_client import Client, open_client
 
 
 def echo(number: int, body: Any) -> Any:

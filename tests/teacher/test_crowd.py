@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from mulcot.errors import Interrupted, TeacherError
-from mulcot.teacher.transport import crowd
-from mulcot.teacher.transport.crowd import Stop, run_all
+from mulcot.teacher.transport import concurrency as crowd
+from mulcot.teacher.transport.concurrency import Stop, run_all
 
 
 async def test_every_job_is_done_once_and_never_more_at_a_time_than_allowed():

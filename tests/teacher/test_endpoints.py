@@ -9,8 +9,8 @@ import pytest
 
 from mulcot.teacher.backends.openai_compatible import OpenAICompatible
 from mulcot.teacher.base import CallError, ErrorKind
-from mulcot.teacher.transport.connection import HttpTeacher
 from mulcot.teacher.transport.endpoints import SICK_AFTER, Endpoint, Endpoints, Slot
+from mulcot.teacher.transport.http_settings import HttpTeacher
 
 
 class Clock:

@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mulcot.teacher.base import CallError, ErrorKind
-from mulcot.teacher.transport.chat import read_reply
 from mulcot.teacher.transport.key import LONG, SECRET_LENGTH, Key, is_secret, read_key
+from mulcot.teacher.transport.openai_protocol import read_reply
 
 WORDS = [
     "x",

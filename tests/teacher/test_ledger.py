@@ -16,7 +16,7 @@ import pytest
 import forked
 from mulcot.errors import RunError
 from mulcot.teacher.base import Finish, Reply, Usage
-from mulcot.teacher.transport import database
+from mulcot.teacher.transport import ledger_database as database
 from mulcot.teacher.transport.ledger import Attempt, Ledger
 
 REPLY = Reply(

@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 
 from mulcot.records import Example
 from mulcot.tasks import Purpose, tasks
-from mulcot.tasks.leak import find_leak
+from mulcot.tasks.label_leak import find_leak
 from mulcot.teacher.backends.simulated import Simulated
-from mulcot.teacher.simulation.mind import answer
-from mulcot.teacher.simulation.reading import BadRequest, Eyes, understand
+from mulcot.teacher.simulation.replies import answer
+from mulcot.teacher.simulation.request_reading import BadRequest, PictureReader, understand
 from mulcot.teacher.simulation.server import MODEL, Server, serving
 from mulcot.teacher.simulation.settings import Mistakes, Simulation, Troubles
 from mulcot.world.picture import paint
 from mulcot.world.posts import Post, make_post
 
 SENTIMENT = tasks.get("sentiment")()
-EYES = Eyes()
+EYES = PictureReader()
 
 
 def url(post: Post, size: int = 280) -> str:
@@ -144,7 +144,7 @@ def test_the_shares_of_mistakes_cannot_exceed_all() -> None:
 @settings(max_examples=100, deadline=None)
 def test_any_body_is_understood_or_refused(messages: Any) -> None:
     try:
-        understand({"model": MODEL, "messages": messages}, Eyes())
+        understand({"model": MODEL, "messages": messages}, PictureReader())
     except BadRequest:
         return
 

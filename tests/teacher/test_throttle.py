@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mulcot.teacher.transport.throttle import Allowance, Bucket, backoff, retry_after
+from mulcot.teacher.transport.throttle import Bucket, ConcurrencyLimit, backoff, retry_after
 
 
 class Clock:
@@ -23,19 +23,19 @@ class Clock:
         return self.now
 
 
-def window(allowance: Allowance) -> list[float]:
+def window(allowance: ConcurrencyLimit) -> list[float]:
     """As many requests as are allowed, sent together; their times."""
     return [allowance.sent() for _ in range(allowance.limit)]
 
 
-def all_well(allowance: Allowance, times: list[float]) -> None:
+def all_well(allowance: ConcurrencyLimit, times: list[float]) -> None:
     for _ in times:
         allowance.returned()
         allowance.succeeded()
 
 
 def test_slow_start_doubles_once_per_window_up_to_the_ceiling():
-    allowance, limits = Allowance(16, 100, Clock()), []
+    allowance, limits = ConcurrencyLimit(16, 100, Clock()), []
     for _ in range(4):
         limits.append(allowance.limit)
         all_well(allowance, window(allowance))
@@ -43,11 +43,11 @@ def test_slow_start_doubles_once_per_window_up_to_the_ceiling():
 
 
 def test_the_start_is_never_above_the_ceiling():
-    assert Allowance(16, 4, Clock()).limit == 4
+    assert ConcurrencyLimit(16, 4, Clock()).limit == 4
 
 
 def test_an_allowance_that_is_not_used_does_not_grow():
-    allowance = Allowance(16, 100, Clock())
+    allowance = ConcurrencyLimit(16, 100, Clock())
     for _ in range(100):
         all_well(allowance, [allowance.sent()])
     assert allowance.limit == 16
@@ -55,7 +55,7 @@ def test_an_allowance_that_is_not_used_does_not_grow():
 
 def test_a_rate_limit_lowers_by_a_fifth_once_for_all_that_was_in_flight():
     clock = Clock()
-    allowance = Allowance(50, 100, clock)
+    allowance = ConcurrencyLimit(50, 100, clock)
     times = window(allowance)
     clock.now += 1
     for sent_at in times:
@@ -72,7 +72,7 @@ def test_a_rate_limit_lowers_by_a_fifth_once_for_all_that_was_in_flight():
 
 def test_after_a_rate_limit_it_grows_by_a_twentieth_and_only_after_a_pause():
     clock = Clock()
-    allowance = Allowance(50, 100, clock)
+    allowance = ConcurrencyLimit(50, 100, clock)
     times = window(allowance)
     for sent_at in times:
         allowance.returned()
@@ -89,7 +89,7 @@ def test_after_a_rate_limit_it_grows_by_a_twentieth_and_only_after_a_pause():
 
 def test_without_retry_after_the_pause_doubles():
     clock = Clock()
-    allowance, pauses = Allowance(4, 4, clock), []
+    allowance, pauses = ConcurrencyLimit(4, 4, clock), []
     for _ in range(5):
         sent_at = allowance.sent()
         allowance.returned()
@@ -101,10 +101,10 @@ def test_without_retry_after_the_pause_doubles():
         assert 0.25 * 2**number <= pause <= 0.5 * 2**number
 
 
-def refused_at_random(share: float, replies: int) -> Allowance:
+def refused_at_random(share: float, replies: int) -> ConcurrencyLimit:
     """What is allowed after so many replies within 0.2 s each, of which a share is refused without a word more."""
     clock, dice = Clock(), random.Random(5)
-    allowance, flying = Allowance(16, 64, clock), deque()
+    allowance, flying = ConcurrencyLimit(16, 64, clock), deque()
     for _ in range(replies):
         while allowance.wait() == 0:
             flying.append(allowance.sent())
@@ -132,7 +132,7 @@ def test_many_refusals_slow_it_down_until_few_are_left():
 
 def test_a_server_error_holds_growth_but_takes_nothing_away():
     clock = Clock()
-    allowance = Allowance(16, 100, clock)
+    allowance = ConcurrencyLimit(16, 100, clock)
     allowance.faltered(None)
     all_well(allowance, window(allowance))
     assert (allowance.limit, allowance.wait()) == (16, 0.0)
@@ -142,7 +142,7 @@ def test_a_server_error_holds_growth_but_takes_nothing_away():
 
 
 def test_a_full_server_must_answer_first():
-    allowance = Allowance(2, 2, Clock())
+    allowance = ConcurrencyLimit(2, 2, Clock())
     window(allowance)
     assert allowance.wait() == math.inf
 
@@ -151,7 +151,7 @@ def test_a_full_server_must_answer_first():
 @given(st.lists(st.sampled_from(["sent", "good", "limited", "failed", "later"]), max_size=200), st.integers(1, 40))
 def test_the_allowance_stays_between_one_and_its_ceiling_whatever_happens(events, ceiling):
     clock = Clock()
-    allowance, times = Allowance(16, ceiling, clock), []
+    allowance, times = ConcurrencyLimit(16, ceiling, clock), []
     for event in events:
         clock.now += 1.0 if event == "later" else 0.01
         if event == "sent" and allowance.wait() == 0:

@@ -9,15 +9,15 @@ import torch
 from safetensors.torch import load_file
 
 from mulcot.backbones.tiny import WEIGHTS
-from mulcot.backbones.vlm.rows import mask, pack
+from mulcot.backbones.vlm.packing import mask, pack
 from mulcot.progress import Reporter
 from mulcot.tiny.build import build
-from mulcot.tiny.exam import examine
+from mulcot.tiny.evaluate import evaluate_model
 from mulcot.tiny.facts import FACTS
-from mulcot.tiny.language import Questions, learn_to_speak
-from mulcot.tiny.lessons import READING, Mix, lesson
 from mulcot.tiny.models import fresh, open_model
-from mulcot.tiny.sizes import Course, Size
+from mulcot.tiny.pretraining_examples import READING, Mix, lesson
+from mulcot.tiny.sizes import Size, TrainingStage
+from mulcot.tiny.train_language import Questions, train_language
 
 SMALL = Size(
     width=64,
@@ -26,9 +26,9 @@ SMALL = Size(
     keys=1,
     sight_width=32,
     sight_layers=1,
-    seeing=Course(steps=2, batch=4, rate=1e-3),
-    copying=Course(steps=2, batch=2, rate=1e-3),
-    reading=Course(steps=2, batch=2, rate=1e-3),
+    seeing=TrainingStage(steps=2, batch=4, rate=1e-3),
+    copying=TrainingStage(steps=2, batch=2, rate=1e-3),
+    reading=TrainingStage(steps=2, batch=2, rate=1e-3),
 )
 
 
@@ -59,10 +59,10 @@ def test_an_interrupted_build_goes_on_behind_its_last_stage(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("mulcot.tiny.build.learn_to_speak", stop)
+        patch.setattr("mulcot.tiny.build.train_language", stop)
         with pytest.raises(KeyboardInterrupt):
             build(tmp_path / "broken", SMALL, 0, Reporter.silent())
-    monkeypatch.setattr("mulcot.tiny.build.learn_to_see", stop)  # must not be needed again
+    monkeypatch.setattr("mulcot.tiny.build.train_vision", stop)  # must not be needed again
     assert built(tmp_path / "broken", 0) == whole
 
 
@@ -100,7 +100,7 @@ def test_heads_that_ask_for_facts_teach_and_leave(tmp_path: Path) -> None:
     model = fresh(tmp_path / "m", SMALL, 0)
     layers = model.network.inner.model.language_model.layers
     before = layers[0].mlp.up_proj.weight.detach().clone()
-    learn_to_speak(model, Course(steps=1, batch=2, rate=1e-3), READING, 0, Reporter.silent())
+    train_language(model, TrainingStage(steps=1, batch=2, rate=1e-3), READING, 0, Reporter.silent())
     assert not torch.equal(before, layers[0].mlp.up_proj.weight)
     assert not any(layer._forward_hooks for layer in layers)
     assert not any("heads" in name for name, _ in model.network.named_parameters())
@@ -130,7 +130,7 @@ def _branches(model, own):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["assistant", "student"])
 def test_the_shipped_models_see_and_read_and_know_no_rule(name: str) -> None:
-    marks = examine(open_model(WEIGHTS / name), 200, seed=11)
+    marks = evaluate_model(open_model(WEIGHTS / name), 200, seed=11)
     assert min(marks.captions[part] for part in ("main", "setting", "colour", "extra")) > 0.9
     assert marks.captions["count"] > 0.75
     assert marks.reading > 0.8

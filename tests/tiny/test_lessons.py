@@ -7,11 +7,11 @@ import re
 import pytest
 
 from mulcot.tiny.facts import FACTS, facts
-from mulcot.tiny.lessons import COPYING, READING, Mix, lesson
+from mulcot.tiny.pretraining_examples import COPYING, READING, Mix, lesson
 from mulcot.world import vocabulary
 from mulcot.world.chains import DOES
 from mulcot.world.posts import SHARES, part_of
-from mulcot.world.terms import MOODS
+from mulcot.world.vocabulary_types import MOODS
 
 VERDICTS = {*MOODS, *DOES.values(), "praises", "blames", "names", "conflict", "conflicts", "agree", "irony", "joke",
             "unrelated", "wins", "decides"}  # fmt: skip

@@ -12,14 +12,14 @@ import torch
 from mulcot.multimodal_cot.loading import Vision
 from mulcot.multimodal_cot.model import load_fusion
 from mulcot.multimodal_cot.settings import T5Fusion
-from mulcot.multimodal_cot.shipped import FOLDER, shipped_fusion
+from mulcot.multimodal_cot.shipped_t5 import FOLDER, shipped_fusion
 from mulcot.progress import Reporter
-from mulcot.tiny.board_reading import facts_of, pack_lessons
-from mulcot.tiny.boards import FACTS, MOST_LOOKS, POINTED, SOLUTIONS, board_lesson, shown
-from mulcot.tiny.sizes import Course
-from mulcot.tiny.t5 import build_t5, examine_t5
-from mulcot.world.lessons import THINGS
+from mulcot.tiny.build_t5 import build_t5, evaluate_t5
+from mulcot.tiny.sizes import TrainingStage
+from mulcot.tiny.t5_examples import FACTS, MOST_LOOKS, POINTED, SOLUTIONS, board_lesson, shown
+from mulcot.tiny.train_t5 import facts_of, pack_lessons
 from mulcot.world.science import LETTERS, make_question
+from mulcot.world.science_vocabulary import THINGS
 
 MEGABYTE = 10**6
 
@@ -101,7 +101,7 @@ def test_facts_stand_at_the_words_they_are_about() -> None:
 
 
 def test_the_same_seed_builds_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
-    course = Course(steps=2, batch=2, rate=1e-3)
+    course = TrainingStage(steps=2, batch=2, rate=1e-3)
     for name, seed in (("one", 0), ("same", 0), ("other", 1)):
         torch.manual_seed(len(name))  # what the caller's random state is plays no part
         build_t5(tmp_path / name, seed, Reporter.silent(), course)
@@ -154,7 +154,7 @@ def test_every_token_of_a_place_is_told_where_to_look() -> None:
 
 @pytest.mark.slow
 def test_the_shipped_t5_begins_to_read_and_to_see_and_does_not_know_the_answers() -> None:
-    marks = examine_t5(load_fusion(FOLDER), 300)
+    marks = evaluate_t5(load_fusion(FOLDER), 300)
     for kind, least in LEAST.items():
         assert marks.right[kind] >= least, marks
     assert marks.answers <= marks.guessing + 0.12, marks

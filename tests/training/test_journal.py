@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mulcot.training.journal import Journal
+from mulcot.training.metrics_file import Journal
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

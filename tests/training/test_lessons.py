@@ -12,8 +12,8 @@ from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.records import Example, ImageRef, Rationale
 from mulcot.tasks.sentiment import Sentiment
-from mulcot.training.feed import Feed
-from mulcot.training.lessons import Desk, Lessons, ids_hash, make_lessons
+from mulcot.training.items import ExampleEncoder, TrainingItems, ids_hash, make_training_items
+from mulcot.training.prefetch import Feed
 from mulcot.training.settings import Training
 
 
@@ -42,51 +42,51 @@ def written(number: int, label: str = "positive", source: str = "teacher") -> Ra
     return Rationale(example_id=f"e{number}", source=source, stage=1, fields=chain(label), prediction=label)
 
 
-def desk(model: LoadedModel) -> tuple[Desk, Album]:
+def encoder(model: LoadedModel) -> tuple[ExampleEncoder, Album]:
     album: Any = Album()
-    return Desk(model, Sentiment(), album), album
+    return ExampleEncoder(model, Sentiment(), album), album
 
 
 def test_every_chain_is_a_lesson_in_the_order_of_the_examples() -> None:
     posts = [post(0), post(1), post(2), post(3, label=None)]
     chains = [[written(2), written(0)], [written(0, source="assistant")]]
-    lessons = make_lessons(posts, chains, Sentiment(), label_only=True)
-    assert [lesson.key for lesson in lessons] == ["e0#teacher-0", "e0#assistant-1", "e1#label", "e2#teacher-0"]
-    assert [lesson.chain is None for lesson in lessons] == [False, False, True, False]
-    without = make_lessons(posts, chains, Sentiment(), label_only=False)
-    assert [lesson.key for lesson in without] == ["e0#teacher-0", "e0#assistant-1", "e2#teacher-0"]
+    items = make_training_items(posts, chains, Sentiment(), label_only=True)
+    assert [item.key for item in items] == ["e0#teacher-0", "e0#assistant-1", "e1#label", "e2#teacher-0"]
+    assert [item.chain is None for item in items] == [False, False, True, False]
+    without = make_training_items(posts, chains, Sentiment(), label_only=False)
+    assert [item.key for item in without] == ["e0#teacher-0", "e0#assistant-1", "e2#teacher-0"]
 
 
 def test_keys_are_unique_however_many_chains_an_example_has() -> None:
     dice = random.Random(0)
     posts = [post(number) for number in range(20)]
     chains = [[written(dice.randrange(20), source=source) for _ in range(60)] for source in ("teacher", "assistant")]
-    lessons = make_lessons(posts, chains, Sentiment(), label_only=True)
-    assert len({lesson.key for lesson in lessons}) == len(lessons) >= 120
+    items = make_training_items(posts, chains, Sentiment(), label_only=True)
+    assert len({item.key for item in items}) == len(items) >= 120
 
 
 def test_pictures_are_opened_when_a_lesson_is_asked_for_and_not_before(model: LoadedModel) -> None:
-    own, album = desk(model)
-    lessons = Lessons(own, make_lessons([post(n) for n in range(40)], [[]], Sentiment(), label_only=True))
-    assert [lessons.length(index) > 0 for index in range(len(lessons))]
+    own, album = encoder(model)
+    items = TrainingItems(own, make_training_items([post(n) for n in range(40)], [[]], Sentiment(), label_only=True))
+    assert [items.length(index) > 0 for index in range(len(items))]
     assert album.opened == []
-    lessons.encoded(7)
+    items.encoded(7)
     assert album.opened == ["7-0.png"]
 
 
 def test_a_training_prepares_one_step_ahead_and_no_more(model: LoadedModel) -> None:
-    own, album = desk(model)
-    lessons = Lessons(own, make_lessons([post(n) for n in range(40)], [[]], Sentiment(), label_only=True))
-    steps = Feed(lessons, Training(batch_size=4, epochs=1), 0).steps(0)
+    own, album = encoder(model)
+    items = TrainingItems(own, make_training_items([post(n) for n in range(40)], [[]], Sentiment(), label_only=True))
+    steps = Feed(items, Training(batch_size=4, epochs=1), 0).steps(0)
     next(steps)
     steps.close()  # type: ignore[attr-defined]
     assert len(album.opened) <= 8
 
 
 def test_a_lesson_without_picture_or_chain_is_whole(model: LoadedModel) -> None:
-    own, album = desk(model)
-    lesson = make_lessons([post(0, images=0)], [[]], Sentiment(), label_only=True)[0]
-    encoded = own.lesson(lesson)
+    own, album = encoder(model)
+    item = make_training_items([post(0, images=0)], [[]], Sentiment(), label_only=True)[0]
+    encoded = own.item(item)
     assert encoded.pixels_NF is None
     assert encoded.chain is None
     assert encoded.label is not None
@@ -95,17 +95,17 @@ def test_a_lesson_without_picture_or_chain_is_whole(model: LoadedModel) -> None:
 
 
 def test_the_hash_tells_lessons_apart_but_not_whether_the_label_set_is_there(model: LoadedModel) -> None:
-    own, _ = desk(model)
+    own, _ = encoder(model)
     posts = [post(0), post(1)]
-    first, second = make_lessons(posts, [[written(0), written(1)]], Sentiment(), label_only=True)
-    hashes = {ids_hash(own.lesson(lesson)) for lesson in (first, second)}
-    label_only = make_lessons(posts[:1], [[]], Sentiment(), label_only=True)[0]
-    assert len({*hashes, ids_hash(own.lesson(label_only))}) == 3
-    assert ids_hash(own.lesson(first, choices=True)) == ids_hash(own.lesson(first))
+    first, second = make_training_items(posts, [[written(0), written(1)]], Sentiment(), label_only=True)
+    hashes = {ids_hash(own.item(item)) for item in (first, second)}
+    label_only = make_training_items(posts[:1], [[]], Sentiment(), label_only=True)[0]
+    assert len({*hashes, ids_hash(own.item(label_only))}) == 3
+    assert ids_hash(own.item(first, choices=True)) == ids_hash(own.item(first))
 
 
 def test_a_question_holds_no_answer(model: LoadedModel, tmp_path: Path) -> None:
-    own, _ = desk(model)
+    own, _ = encoder(model)
     asked = own.question(post(0), chain=True, label=True)
     assert asked.chain is not None
     assert asked.label is not None

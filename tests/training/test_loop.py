@@ -141,7 +141,7 @@ def test_a_damaged_checkpoint_is_named_with_what_to_do(base: Path, tmp_path: Pat
 
 def test_full_memory_names_the_setting(base: Path, tmp_path: Path) -> None:
     class Greedy(Posts):
-        def teaching(self, examples: object, device: object) -> None:
+        def soft_targets(self, examples: object, device: object) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
 
     with pytest.raises(TrainingError, match="toy, step 1: out of memory") as found:

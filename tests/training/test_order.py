@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mulcot.training.order import epoch_steps, share
+from mulcot.training.batch_order import epoch_steps, share
 
 lengths = st.lists(st.integers(1, 50), min_size=1, max_size=300)
 sizes = st.integers(1, 12)

@@ -19,15 +19,15 @@ from mulcot.backbones.base import Lora, Turn
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.backbones.vlm.encoded import Encoded
 from mulcot.backbones.vlm.loaded import LoadedModel
-from mulcot.backbones.vlm.tuning import trainable
+from mulcot.backbones.vlm.trainable_weights import trainable
 from mulcot.errors import Interrupted
-from mulcot.objectives.joint_loss import Teaching
 from mulcot.objectives.settings import JointObjective
+from mulcot.objectives.total_loss import BatchSoftTargets
 from mulcot.progress import Reporter
 from mulcot.tasks.base import Prompt
 from mulcot.training.learner import JointLearner
 from mulcot.training.loop import Plan, Result, Score, fit
-from mulcot.training.machine import Machine
+from mulcot.training.processes import Machine
 from mulcot.training.settings import Training
 
 WORDS = ("sun", "rain", "cup", "tree", "song", "cold", "warm")
@@ -57,7 +57,7 @@ class Posts:
         pictures = [Image.new("RGB", (60, 60), (index * 20, 0, 100))] if index % 3 else []
         return self.model.encode(str(index), pictures, chain=chain if index % 5 else None, label=label)
 
-    def teaching(self, examples: Sequence[Encoded], device: torch.device) -> Teaching | None:
+    def soft_targets(self, examples: Sequence[Encoded], device: torch.device) -> BatchSoftTargets | None:
         return None
 
 

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from PIL import Image
 
-from mulcot.world.boards import VALUES, Board, board_look, paint_board, random_board, see_board
+from mulcot.world.boards import VALUES, Board, board_look, paint_board, random_board, read_board
 from mulcot.world.picture import paint
 from mulcot.world.scene import STYLES, Look, random_scene
 
@@ -30,7 +30,7 @@ def recognised(count: int, **look: int) -> int:
     for seed in range(count):
         for kind in VALUES:
             drawn = board(kind, seed, **look)
-            seen = see_board(sent(paint_board(drawn, (84, 140, 280)[seed % 3])))
+            seen = read_board(sent(paint_board(drawn, (84, 140, 280)[seed % 3])))
             right += seen is not None and (seen.kind, seen.cells) == (kind, drawn.cells)
     return right
 
@@ -70,6 +70,6 @@ def test_boards_are_never_mirrored_since_left_and_right_mean_something() -> None
 
 
 def test_other_pictures_are_not_boards() -> None:
-    assert see_board(Image.new("RGB", (84, 84), "white")) is None
-    assert see_board(Image.radial_gradient("L")) is None
-    assert see_board(paint(random_scene(Random(0)))) is None
+    assert read_board(Image.new("RGB", (84, 84), "white")) is None
+    assert read_board(Image.radial_gradient("L")) is None
+    assert read_board(paint(random_scene(Random(0)))) is None

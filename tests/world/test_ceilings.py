@@ -5,8 +5,8 @@ from functools import lru_cache
 import pytest
 
 from mulcot.world.ceilings import best_accuracy, ceilings, label_shares
+from mulcot.world.post_text import parse_clauses
 from mulcot.world.posts import Post, posts
-from mulcot.world.speech import hear
 
 
 @lru_cache(maxsize=2)
@@ -28,7 +28,7 @@ def bayes(sample: Sequence[Post], observed: Callable[[Post], Hashable]) -> float
 
 
 def heard(post: Post) -> Hashable:
-    clause = hear(post.text)[post.truth.asked]
+    clause = parse_clauses(post.text)[post.truth.asked]
     return clause.tone, clause.marker
 
 
@@ -45,7 +45,7 @@ def test_the_ceilings_are_what_an_observer_of_real_posts_reaches(aspects: bool) 
 
 def test_looking_closer_at_one_side_does_not_help() -> None:
     exact, sample = ceilings(), drawn(False)
-    assert bayes(sample, lambda post: (heard(post), hear(post.text)[0].kind)) < exact.text + 0.015
+    assert bayes(sample, lambda post: (heard(post), parse_clauses(post.text)[0].kind)) < exact.text + 0.015
     assert bayes(sample, lambda post: (post.scene.kind, post.scene.main, post.scene.setting)) < exact.image + 0.015
     assert bayes(sample, lambda post: (post.scene.mood, post.scene.look.style)) < exact.image + 0.015
     assert bayes(sample, lambda post: (post.scene.mood, post.scene.colour, post.scene.count)) < exact.image + 0.015

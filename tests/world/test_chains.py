@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from mulcot.world.chains import FIELDS, describe, write_chain, write_wrong_chain
 from mulcot.world.checking import check_chain, check_picture
 from mulcot.world.posts import Post, make_post
-from mulcot.world.terms import MOODS
 from mulcot.world.truth import judge
+from mulcot.world.vocabulary_types import MOODS
 
 POSTS = st.builds(
     make_post,

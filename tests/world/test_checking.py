@@ -4,13 +4,13 @@ from hypothesis import strategies as st
 
 from mulcot.world.chains import write_chain
 from mulcot.world.checking import check_chain, check_picture
+from mulcot.world.post_text import parse_clauses
 from mulcot.world.posts import make_post
 from mulcot.world.scene import Scene
-from mulcot.world.speech import hear
 from mulcot.world.truth import judge
 
 SCENE = Scene(kind="face", main="crying", setting="rain", colour="red", count=2, extra="cat")
-TRUTH = judge(hear("my friend made my day yeah right"), SCENE)
+TRUTH = judge(parse_clauses("my friend made my day yeah right"), SCENE)
 
 
 @pytest.mark.parametrize(

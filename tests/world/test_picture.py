@@ -11,8 +11,8 @@ from PIL import Image
 from mulcot.world import vocabulary
 from mulcot.world.picture import paint, png
 from mulcot.world.scene import STYLES, Look, Scene, random_scene
-from mulcot.world.sight import difference, pixels
-from mulcot.world.terms import Kind
+from mulcot.world.scene_reading import difference, pixels
+from mulcot.world.vocabulary_types import Kind
 
 KINDS = pytest.mark.parametrize("kind", vocabulary.KINDS, ids=lambda kind: kind.name)
 

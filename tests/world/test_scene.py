@@ -4,7 +4,7 @@ import pytest
 
 from mulcot.world import vocabulary
 from mulcot.world.scene import KINDS, Scene, attributes, combinations, random_scene
-from mulcot.world.terms import MOODS, Kind
+from mulcot.world.vocabulary_types import MOODS, Kind
 
 
 def face(main: str, setting: str) -> Scene:

@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from mulcot.world.boards import Board, paint_board
-from mulcot.world.lessons import CAPTIONS, SUBJECTS
 from mulcot.world.posts import SHARES
-from mulcot.world.questions import LESSONS, SAME, Question
+from mulcot.world.question_kinds import LESSONS, SAME, Question
 from mulcot.world.science import LETTERS, ScienceTruth, make_question, science_truth_of, science_truth_with
+from mulcot.world.science_vocabulary import CAPTIONS, SUBJECTS
 
 SHELF = Board(kind="shelf", cells=("apple", "apple", "fish", "nothing", "star", "fish", "apple", "fish", "nothing"))
 CHART = Board(kind="chart", cells=("2", "5", "1", "5"))

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mulcot.world.boards import Board
-from mulcot.world.questions import Question
+from mulcot.world.question_kinds import Question
 from mulcot.world.science import LETTERS, ScienceTruth, make_question
 from mulcot.world.science_chains import (
     FIELDS,

@@ -9,7 +9,7 @@ from mulcot.world import vocabulary
 from mulcot.world.picture import paint
 from mulcot.world.posts import make_post
 from mulcot.world.scene import Scene, random_scene
-from mulcot.world.sight import see
+from mulcot.world.scene_reading import read_scene
 
 
 def sent(image: Image.Image, size: int = 280, quality: int = 85) -> Image.Image:
@@ -29,13 +29,13 @@ def recognised(count: int, seed: int) -> int:
     for _ in range(count):
         scene = random_scene(rng)
         image = sent(paint(scene, rng.choice((84, 84, 112, 280, 512))), quality=rng.choice((85, 90, 95)))
-        right += moods(see(image)) == moods(scene)
+        right += moods(read_scene(image)) == moods(scene)
     return right
 
 
 def recognised_hard(count: int) -> int:
     posts = (make_post(3, "hard", number) for number in range(count))
-    return sum(moods(see(sent(paint(post.scene)))) == moods(post.scene) for post in posts)
+    return sum(moods(read_scene(sent(paint(post.scene)))) == moods(post.scene) for post in posts)
 
 
 def test_clean_pictures_are_read_exactly_after_resizing_and_jpeg() -> None:
@@ -59,13 +59,13 @@ def test_hundreds_of_hard_pictures_are_read() -> None:
 def test_every_attribute_and_the_look_are_found_on_an_untouched_picture() -> None:
     for seed in range(20):
         scene = random_scene(Random(seed))
-        assert see(paint(scene)) == scene
+        assert read_scene(paint(scene)) == scene
 
 
 def test_a_word_written_into_a_picture_is_seen_as_a_word() -> None:
     scene = random_scene(Random(8))
     scene = dataclasses.replace(scene, look=dataclasses.replace(scene.look, word=vocabulary.CHEERFUL_CUES[0]))
-    assert see(sent(paint(scene))) == scene
+    assert read_scene(sent(paint(scene))) == scene
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_a_word_written_into_a_picture_is_seen_as_a_word() -> None:
     ],
 )
 def test_pictures_of_other_origin_are_not_recognised(image: Image.Image) -> None:
-    assert see(image) is None
+    assert read_scene(image) is None
 
 
 def test_a_grey_picture_of_ours_is_not_taken_for_a_scene() -> None:
-    assert see(Image.new("RGB", (280, 280), (128, 128, 128))) is None
+    assert read_scene(Image.new("RGB", (280, 280), (128, 128, 128))) is None

@@ -2,10 +2,10 @@ from itertools import product
 
 import pytest
 
+from mulcot.world.post_text import parse_clauses
 from mulcot.world.scene import Scene
-from mulcot.world.speech import hear
-from mulcot.world.terms import MOODS
 from mulcot.world.truth import Truth, judge
+from mulcot.world.vocabulary_types import MOODS
 
 SAD = Scene(kind="dog", main="hurt", setting="empty", colour="red", count=1, extra="none")
 GLAD = Scene(kind="dog", main="happy", setting="full", colour="red", count=1, extra="none")
@@ -31,14 +31,14 @@ QUIET = Scene(kind="dog", main="sleeping", setting="mat", colour="red", count=1,
 def test_the_rules_decide_as_the_table_says(
     text: str, scene: Scene, rule: str, relation: str, winner: str, label: str
 ) -> None:
-    truth = judge(hear(text), scene)
+    truth = judge(parse_clauses(text), scene)
     assert (truth.rule, truth.relation, truth.winner, truth.label) == (rule, relation, winner, label)
 
 
 def test_the_relation_is_unrelated_agree_or_conflict_and_nothing_else() -> None:
     texts = ("here is my dog", "my dog slaps", "my dog flopped", "my dog slaps no joke", "our team slaps")
     for text, scene in product(texts, (SAD, GLAD, QUIET)):
-        truth = judge(hear(text), scene)
+        truth = judge(parse_clauses(text), scene)
         expected = "agree" if truth.text == truth.picture else "conflict"
         assert truth.relation == ("unrelated" if "team" in text else expected)
         assert truth.label in (truth.text, truth.picture) and truth.label in MOODS
@@ -46,21 +46,21 @@ def test_the_relation_is_unrelated_agree_or_conflict_and_nothing_else() -> None:
 
 def test_the_words_in_a_picture_decide_nothing() -> None:
     written = Scene.from_json({**SAD.to_json(), "look": {"word": "HAPPY"}})
-    assert judge(hear("here is my dog"), written).label == "negative"
+    assert judge(parse_clauses("here is my dog"), written).label == "negative"
 
 
 def test_without_a_picture_the_text_decides() -> None:
-    truth = judge(hear("my dog slaps"), None)
+    truth = judge(parse_clauses("my dog slaps"), None)
     assert (truth.label, truth.winner, truth.scene) == ("positive", "text", None)
     assert Truth.from_json(truth.to_json()) == truth
 
 
 def test_each_of_two_statements_has_its_own_label() -> None:
-    clauses = hear("my dog slaps and our team is trash")
+    clauses = parse_clauses("my dog slaps and our team is trash")
     assert [judge(clauses, SAD, asked).label for asked in (0, 1)] == ["negative", "negative"]
     assert [judge(clauses, SAD, asked).rule for asked in (0, 1)] == ["irony", "off topic"]
 
 
 def test_a_truth_survives_json() -> None:
-    truth = judge(hear("my dog slaps and our team is trash"), GLAD, 1, "cue")
+    truth = judge(parse_clauses("my dog slaps and our team is trash"), GLAD, 1, "cue")
     assert Truth.from_json(truth.to_json()) == truth

@@ -6,7 +6,7 @@ from mulcot.world import vocabulary
 from mulcot.world.claims import about_scene
 from mulcot.world.painters import PAINTERS
 from mulcot.world.scene import Scene
-from mulcot.world.terms import MOODS, Kind
+from mulcot.world.vocabulary_types import MOODS, Kind
 
 KINDS = pytest.mark.parametrize("kind", vocabulary.KINDS, ids=lambda kind: kind.name)
 

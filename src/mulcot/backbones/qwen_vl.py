@@ -30,7 +30,7 @@ class QwenVL(Backbone):
     @classmethod
     def demo(cls, folder: Path, family: Family = "qwen2_5_vl") -> Self:
         """See `Backbone.demo`; `family` picks the architecture."""
-        from mulcot.backbones.vlm.fresh import write_demo
+        from mulcot.backbones.vlm.random_model import write_demo
 
         write_demo(folder, family)
         # The experts of a mixture are one tensor each, which adapters for linear layers do not reach.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mulcot.datasets.base import read
-from mulcot.datasets.statistics import Census, Statistics
+from mulcot.datasets.statistics import DatasetCounter, Statistics
 from mulcot.errors import MulcotError, printable
 from mulcot.extras import missing
 from mulcot.lacking import lacking
@@ -20,7 +20,7 @@ from mulcot.tasks.base import Purpose
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckResult:
     """What a check found; an empty `problems` means the run can start."""
 
     problems: tuple[str, ...]
@@ -31,7 +31,7 @@ class Verdict:
     """Where a run of this recipe ends early."""
 
 
-def check(loaded: Loaded, reporter: Reporter, rows: int | None = None) -> Verdict:
+def check(loaded: Loaded, reporter: Reporter, rows: int | None = None) -> CheckResult:
     """Asks every stage for its problems, reads the data, opens its pictures and renders its prompts."""
     recipe = loaded.recipe
     problems = RunFolder(loaded.folder).problems()
@@ -41,15 +41,15 @@ def check(loaded: Loaded, reporter: Reporter, rows: int | None = None) -> Verdic
         problems += [f"{name}: {error.message}: {error.hint}" for error in packages]
         problems += [f"{name}: {printable(text, lines=True)}" for text in stage.problems(recipe.task, recipe.dataset)]
     if problems:
-        return Verdict(tuple(problems), None)
+        return CheckResult(tuple(problems), None)
     try:
         statistics = _read_data(loaded, reporter, rows)
     except MulcotError as error:
-        return Verdict((f"dataset: {error}",), None)
+        return CheckResult((f"dataset: {error}",), None)
     # A part of the rows does not tell what is missing in all of them.
     lacks = lacking(stages, statistics.splits) if rows is None else ()
     found = tuple(f"{lack.stage}: {lack.text}" for lack in lacks)
-    return Verdict(found, statistics, tuple(_unread(recipe)), left_undone(recipe))
+    return CheckResult(found, statistics, tuple(_unread(recipe)), left_undone(recipe))
 
 
 def _unread(recipe: Recipe) -> Iterator[str]:
@@ -64,13 +64,13 @@ def _unread(recipe: Recipe) -> Iterator[str]:
 
 def _read_data(loaded: Loaded, reporter: Reporter, rows: int | None) -> Statistics:
     recipe = loaded.recipe
-    census = Census(recipe.dataset, recipe.task)
+    counter = DatasetCounter(recipe.dataset, recipe.task)
     with Store.temporary() as store, reporter.bar("check", unit="rows") as bar:
         for number, record in enumerate(read(recipe.dataset, recipe.task, store), start=1):
-            census.add(record)
+            counter.add(record)
             if isinstance(record, Example) and number <= 1000:
                 recipe.task.prompt(record, Purpose.CHAIN)
             bar.advance()
             if rows is not None and number >= rows:
                 break
-    return census.statistics()
+    return counter.statistics()

@@ -221,9 +221,9 @@ def list_plugins(
 @app.command()
 def doctor() -> None:
     """Show versions, hardware, and anything about this installation that will not work."""
-    from mulcot.cli.doctor import examine
+    from mulcot.cli.doctor import inspect_installation
 
-    for line in examine():
+    for line in inspect_installation():
         print(line)
 
 

@@ -12,7 +12,7 @@ from mulcot.errors import printable
 
 if TYPE_CHECKING:
     from mulcot.report.comparison import Compared
-    from mulcot.report.results import Row
+    from mulcot.report.results import ModelRow
 
 
 def compare(
@@ -76,7 +76,7 @@ def _lines(found: Compared) -> list[str]:
     return lines[1:] if not lines[0] else lines
 
 
-def _cell(row: Row | None, *, f1: bool) -> str:
+def _cell(row: ModelRow | None, *, f1: bool) -> str:
     """`71.2 [65.0, 77.1]  68.9`: accuracy with its interval, macro F1 where it means something."""
     if row is None:
         return "-"

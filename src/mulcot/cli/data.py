@@ -135,16 +135,16 @@ def _choose(words: list[str] | None, recipe: Path | None, task: str | None) -> t
 
 def _count(dataset: Dataset, task: Task) -> Statistics:
     from mulcot.datasets import read
-    from mulcot.datasets.statistics import Census
+    from mulcot.datasets.statistics import DatasetCounter
     from mulcot.media import Store
     from mulcot.progress import Reporter
 
-    census = Census(dataset, task)
+    counter = DatasetCounter(dataset, task)
     with Store.temporary() as store, Reporter.auto().bar("reading", unit="rows") as bar:
         for record in read(dataset, task, store):
-            census.add(record)
+            counter.add(record)
             bar.advance()
-    return census.statistics()
+    return counter.statistics()
 
 
 def _print_json(data: Any) -> None:

@@ -19,7 +19,7 @@ USES = {
 """What does not work without an extra."""
 
 
-def examine() -> Iterator[str]:
+def inspect_installation() -> Iterator[str]:
     """One line per fact or trouble."""
     facts = provenance()
     yield f"mulcot {facts['mulcot']}  python {facts['python']}  {facts['system']}"

@@ -20,9 +20,9 @@ def init(
     ] = "mulcot-rd",
 ) -> None:
     """Write a commented recipe and a small example of your own data, which run at once."""
-    from mulcot.cli.starting import begin
+    from mulcot.cli.starting import write_starter_folder
 
-    begun, count = begin(folder, task, method)
+    begun, count = write_starter_folder(folder, task, method)
     recipe = shlex.quote(str(folder / "recipe.yaml"))
     print(f"{folder}: {count} rows with pictures, and a recipe for {begun}. Next:")
     for command in ("check", "data stats --recipe", "run"):

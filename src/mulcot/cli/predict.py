@@ -115,7 +115,7 @@ def _load(model: Path, max_tokens: int, batch_size: int) -> Predictor | TwoStage
 
     find_model(model)  # before torch is imported, which takes seconds
     need("train")
-    from mulcot.backbones.vlm.decoding import Decoding
+    from mulcot.backbones.vlm.decoding_settings import Decoding
     from mulcot.open_predictor import open_predictor
 
     return open_predictor(model, decoding=Decoding(max_tokens=max_tokens), batch_size=batch_size)
@@ -133,20 +133,20 @@ def _file(
 ) -> None:
     from mulcot.media import Store
     from mulcot.predict.input_rows import ask_rows, open_rows
-    from mulcot.predict.resumable_output import Tape
+    from mulcot.predict.resumable_output import ResumableOutput
     from mulcot.progress import Reporter
 
     with Store.temporary() as store:
         rows, gallery = open_rows(source, images, store)
         predictor = load()
-        tape = Tape(output, {**predictor.identity(), **want})
+        answers_file = ResumableOutput(output, {**predictor.identity(), **want})
         asked = ask_rows(rows, predictor.cleaning)
         answer = lambda items: predictor.predict(items, gallery, **want)  # noqa: E731
         with Reporter.auto().bar("predict", unit="rows") as bar:
-            for _ in tape.run(asked, answer, predictor.portion, force=force):
-                bar.advance(tape.count.rows - bar.done)
-                bar.note(rejected=sum(tape.count.rejected.values()))
-    counts = tape.count.to_json()
+            for _ in answers_file.run(asked, answer, predictor.portion, force=force):
+                bar.advance(answers_file.count.rows - bar.done)
+                bar.note(rejected=sum(answers_file.count.rejected.values()))
+    counts = answers_file.count.to_json()
     if as_json:
         print(json.dumps({**counts, "output": str(output)}, indent=2))
         return
@@ -172,7 +172,7 @@ def _show(found: Prediction | Rejected, choices: Sequence[str], *, as_json: bool
 
 def _lines(found: Prediction, choices: Sequence[str] = ()) -> list[str]:
     """The label, all probabilities, the chain; behind a letter the choice it stands for."""
-    from mulcot.tasks.letters import LETTERS
+    from mulcot.tasks.letter_reading import LETTERS
 
     lines = []
     meant = {letter: f"  {printable(choice)}" for letter, choice in zip(LETTERS, choices, strict=False)}

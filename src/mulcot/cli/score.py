@@ -13,8 +13,8 @@ import typer
 from mulcot.errors import DataError, MulcotError, printable
 
 if TYPE_CHECKING:
-    from mulcot.metrics.answers import AnswerReader
-    from mulcot.metrics.scores import Row, Variant
+    from mulcot.metrics.reply_reading import AnswerReader
+    from mulcot.metrics.scores import PredictionRow, Variant
     from mulcot.records import Rejected
 
 EXAMPLE = 'Each line is one JSON object: {"id": "1", "prediction": "...", "reference": "...", "label": "positive"}.'
@@ -69,12 +69,12 @@ def score(
         _show(variants, len(rows), rejected, notes)
 
 
-def _read(path: Path) -> tuple[list[tuple[str, Row]], list[Rejected]]:
+def _read(path: Path) -> tuple[list[tuple[str, PredictionRow]], list[Rejected]]:
     """Usable rows with their places, and the others with the reason."""
     from mulcot.datasets.readers.lines import read_lines
     from mulcot.records import Rejected
 
-    rows: dict[str, tuple[str, Row]] = {}
+    rows: dict[str, tuple[str, PredictionRow]] = {}
     rejected: list[Rejected] = []
     for line in read_lines(path, path.name):
         if isinstance(line, Rejected):
@@ -95,9 +95,9 @@ def _read(path: Path) -> tuple[list[tuple[str, Row]], list[Rejected]]:
     return list(rows.values()), rejected
 
 
-def _row(source: str, text: str) -> Row | Rejected:
+def _row(source: str, text: str) -> PredictionRow | Rejected:
     """One line as a row."""
-    from mulcot.metrics.scores import Row
+    from mulcot.metrics.scores import PredictionRow
     from mulcot.records import Rejected
 
     try:
@@ -118,22 +118,22 @@ def _row(source: str, text: str) -> Row | Rejected:
         return Rejected(source=source, reason="bad_label", detail=f"got {type(label).__name__}", id=name)
     if not data["reference"].strip():
         return Rejected(source=source, reason="empty_reference", detail="there is nothing to compare with", id=name)
-    return Row(
+    return PredictionRow(
         id=name or "", prediction=data["prediction"], reference=data["reference"], label=(label or "").strip() or None
     )
 
 
 def _named(labels: str | None) -> AnswerReader | None:
     """The label set that was named."""
-    from mulcot.metrics.answers import AnswerReader
+    from mulcot.metrics.reply_reading import AnswerReader
 
     return None if labels is None else AnswerReader([name.strip() for name in labels.split(",") if name.strip()])
 
 
-def _occurring(rows: list[tuple[str, Row]]) -> AnswerReader | None:
+def _occurring(rows: list[tuple[str, PredictionRow]]) -> AnswerReader | None:
     """The label set that occurs; None where there is none to read."""
-    from mulcot.metrics.answers import AnswerReader
-    from mulcot.tasks.answers import label_key
+    from mulcot.metrics.reply_reading import AnswerReader
+    from mulcot.tasks.label_reading import label_key
 
     occurring = {label_key(row.label): row.label for _, row in reversed(rows) if row.label is not None}
     if len(occurring) > MAX_LABELS:
@@ -143,8 +143,8 @@ def _occurring(rows: list[tuple[str, Row]]) -> AnswerReader | None:
 
 
 def _spelled(
-    rows: list[tuple[str, Row]], reader: AnswerReader, origin: str, rejected: list[Rejected]
-) -> list[tuple[str, Row]]:
+    rows: list[tuple[str, PredictionRow]], reader: AnswerReader, origin: str, rejected: list[Rejected]
+) -> list[tuple[str, PredictionRow]]:
     """Labels as the set spells them; rows with another label are rejected."""
     from dataclasses import replace
 

@@ -13,8 +13,8 @@ from mulcot.errors import MulcotError
 from mulcot.extras import need
 
 if TYPE_CHECKING:
+    from mulcot.serving.run_jobs import AnyPredictor
     from mulcot.serving.settings import Serving
-    from mulcot.serving.work import Asked
 
 
 def serve(
@@ -56,8 +56,8 @@ def serve(
             hint="Give --tokens FILE, or --no-auth if that is what you want.",
         )
     from mulcot.serving.api_keys import Tokens
-    from mulcot.serving.remote import check_hosts
-    from mulcot.serving.samples import read_samples
+    from mulcot.serving.example_posts import read_samples
+    from mulcot.serving.remote_pictures import check_hosts
     from mulcot.serving.settings import Serving
 
     check_hosts(allow_image_hosts or ())
@@ -96,8 +96,8 @@ def _serve(serving: Serving, model: Path, max_tokens: int) -> None:
     print("ended; every accepted request was answered" if not server.force_exit else "ended")
 
 
-def _load(model: Path, max_tokens: int, batch_size: int) -> Asked:
-    from mulcot.backbones.vlm.decoding import Decoding
+def _load(model: Path, max_tokens: int, batch_size: int) -> AnyPredictor:
+    from mulcot.backbones.vlm.decoding_settings import Decoding
     from mulcot.open_predictor import open_predictor
 
     return open_predictor(model, decoding=Decoding(max_tokens=max_tokens), batch_size=batch_size)

@@ -32,17 +32,17 @@ def build(
     from mulcot.multimodal_cot.model import load_fusion
     from mulcot.progress import Reporter
     from mulcot.tiny.build import build as build_model
-    from mulcot.tiny.exam import examine
+    from mulcot.tiny.build_t5 import build_t5, evaluate_t5
+    from mulcot.tiny.evaluate import evaluate_model
     from mulcot.tiny.models import open_model
     from mulcot.tiny.sizes import SIZES
-    from mulcot.tiny.t5 import build_t5, examine_t5
 
     reporter = Reporter.auto()
     for name, size in SIZES.items():
         if which in (name, "all"):
             build_model(out / name, size, seed, reporter)
-            marks = examine(open_model(out / name), EXAMINED)
+            marks = evaluate_model(open_model(out / name), EXAMINED)
             print("\n".join([str(out / name), *marks.lines()]))
     if which in ("t5", "all"):
         build_t5(out / "t5", seed, reporter)
-        print("\n".join([str(out / "t5"), *examine_t5(load_fusion(out / "t5"), EXAMINED).lines()]))
+        print("\n".join([str(out / "t5"), *evaluate_t5(load_fusion(out / "t5"), EXAMINED).lines()]))

@@ -21,9 +21,9 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field
 
 from mulcot.datasets.base import Dataset, Row, SplitShares, datasets
-from mulcot.datasets.cells import BadRow, integer, letter, text, texts
-from mulcot.datasets.demo import save_json, save_picture
-from mulcot.datasets.layout import first_folder, need_file, need_folder
+from mulcot.datasets.cell_values import BadRow, integer, letter, text, texts
+from mulcot.datasets.demo_files import save_json, save_picture
+from mulcot.datasets.missing_layout import first_folder, need_file, need_folder
 from mulcot.datasets.readers.jsonfile import read_json
 from mulcot.media import Store
 from mulcot.records import Example, ImageRef, Json, Rejected

@@ -19,8 +19,8 @@ from typing import Literal, NamedTuple, Self
 from pydantic import Field
 
 from mulcot.datasets.base import UNSPLIT, Dataset, Row, datasets
-from mulcot.datasets.demo import save_picture, save_text
-from mulcot.datasets.layout import found, need_folder
+from mulcot.datasets.demo_files import save_picture, save_text
+from mulcot.datasets.missing_layout import found, need_folder
 from mulcot.datasets.readers import saved
 from mulcot.datasets.readers.columnar import read_arrow, read_parquet
 from mulcot.datasets.readers.delimited import read_delimited

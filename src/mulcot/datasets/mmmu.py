@@ -26,15 +26,15 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from mulcot.datasets.base import Dataset, Row, datasets
-from mulcot.datasets.cells import BadRow, letter, optional_text, shown, text
-from mulcot.datasets.demo import png
-from mulcot.datasets.layout import found, need_folder
+from mulcot.datasets.cell_values import BadRow, letter, optional_text, shown, text
+from mulcot.datasets.demo_files import png
+from mulcot.datasets.missing_layout import found, need_folder
 from mulcot.datasets.readers.columnar import read_parquet
 from mulcot.datasets.readers.pictures import picture
 from mulcot.errors import DataError
 from mulcot.media import Store
 from mulcot.records import Example, ImageRef, Json, Rejected
-from mulcot.tasks.letters import LETTERS
+from mulcot.tasks.letter_reading import LETTERS
 
 MARKER = re.compile(r"<image (\d)>")
 GROUPS = ("subfield", "topic_difficulty", "img_type")

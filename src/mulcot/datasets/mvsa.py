@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Literal, Self
 
 from mulcot.datasets.base import UNSPLIT, Dataset, Row, datasets
-from mulcot.datasets.cells import BadRow, shown
-from mulcot.datasets.demo import save_json, save_picture, save_text
-from mulcot.datasets.layout import found, need_file, need_folder
+from mulcot.datasets.cell_values import BadRow, shown
+from mulcot.datasets.demo_files import save_json, save_picture, save_text
+from mulcot.datasets.missing_layout import found, need_file, need_folder
 from mulcot.datasets.readers.jsonfile import load_json
 from mulcot.datasets.readers.lines import Line, read_lines
 from mulcot.errors import DataError

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from mulcot.datasets.base import Dataset, Row, datasets
-from mulcot.datasets.cells import BadRow, integer, letter, optional_text, shown, text, texts
-from mulcot.datasets.demo import save_json, save_picture
-from mulcot.datasets.layout import first_folder, need_file, need_folder
+from mulcot.datasets.cell_values import BadRow, integer, letter, optional_text, shown, text, texts
+from mulcot.datasets.demo_files import save_json, save_picture
+from mulcot.datasets.missing_layout import first_folder, need_file, need_folder
 from mulcot.datasets.readers.jsonfile import load_json
 from mulcot.errors import DataError
 from mulcot.media import Store

@@ -114,7 +114,7 @@ class Statistics(Record):
         return sorted((found for kind in kinds for found in kind(self)), key=lambda finding: finding.level)
 
 
-class Census:
+class DatasetCounter:
     """Counts a dataset as its records come by."""
 
     def __init__(self, dataset: Dataset, task: Task) -> None:

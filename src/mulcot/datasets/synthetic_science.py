@@ -18,11 +18,11 @@ from mulcot.datasets.base import Dataset, Row, datasets
 from mulcot.media import Store
 from mulcot.records import Example
 from mulcot.world.boards import paint_board
-from mulcot.world.lessons import CAPTIONS
 from mulcot.world.picture import png
 from mulcot.world.posts import EDITION
 from mulcot.world.science import ScienceTruth, make_question
 from mulcot.world.science_chains import explain
+from mulcot.world.science_vocabulary import CAPTIONS
 
 
 @datasets.register("synthetic_science")

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, Self
 
 from mulcot.datasets.base import Dataset, Row, datasets
-from mulcot.datasets.cells import BadRow, shown
-from mulcot.datasets.demo import save_picture, save_text
-from mulcot.datasets.layout import first_folder, found, need_folder
+from mulcot.datasets.cell_values import BadRow, shown
+from mulcot.datasets.demo_files import save_picture, save_text
+from mulcot.datasets.missing_layout import first_folder, found, need_folder
 from mulcot.datasets.readers.lines import Line, read_lines
 from mulcot.errors import DataError
 from mulcot.media import Store

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from mulcot.backbones.base import Turn
 from mulcot.backbones.vlm.encoded import Branch, Encoded
-from mulcot.backbones.vlm.labels import score_labels
-from mulcot.evaluation.asking import Contestant, EvaluationSet, ask_set, labels_of
+from mulcot.backbones.vlm.label_scoring import score_labels
+from mulcot.evaluation.ask_model import EvaluationSet, EvalVariant, ask_set, labels_of
 from mulcot.evaluation.scores import ChainTest, Faithfulness, PictureTest
 from mulcot.predict.predictor import Predictor
 from mulcot.progress import Reporter
@@ -23,7 +23,7 @@ from mulcot.tasks.base import Purpose, Task
 Answered = tuple[Example, Prediction]
 
 
-def examine(
+def measure_faithfulness(
     predictor: Predictor,
     data: EvaluationSet,
     answers: Sequence[Prediction | Rejected],
@@ -35,13 +35,13 @@ def examine(
     pictured = [(example, answer) for example, answer in answered if example.picture is not None]
     part = dataclasses.replace(data, examples=tuple(example for example, _ in pictured))
     found = {}
-    for contestant in (
-        Contestant("student_swapped", "", view="swapped"),
-        Contestant("student_blank", "", view="text_only"),
+    for variant in (
+        EvalVariant("student_swapped", "", view="swapped"),
+        EvalVariant("student_blank", "", view="text_only"),
     ):
         if pictured:
-            again = ask_set(predictor, contestant, part, folder, reporter)
-            found[contestant.name] = _picture_test(pictured, again)
+            again = ask_set(predictor, variant, part, folder, reporter)
+            found[variant.name] = _picture_test(pictured, again)
     return Faithfulness(
         swapped=found.get("student_swapped"),
         blank=found.get("student_blank"),
@@ -125,7 +125,7 @@ class ChainTests:
         pictures = [self.data.gallery.open(image) for image in example.images]
         asked = model.encode(example.id, pictures, chain=Turn(prompt=task.prompt(example, Purpose.CHAIN)))
         assert asked.chain is not None
-        prompt = (*asked.chain.prompt, *model.words.plain(begun))
+        prompt = (*asked.chain.prompt, *model.words.encode_text(begun))
         return dataclasses.replace(asked, chain=None, label=Branch(prompt, choices=tuple(map(model.target, ways))))
 
 

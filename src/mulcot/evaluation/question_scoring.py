@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from mulcot.evaluation.question_scores import Errors, GroupScore, Hallucination, QuestionScores, WrittenAnswers
 from mulcot.metrics.bootstrap import mean_intervals
 from mulcot.records import Example, Prediction, Rejected
-from mulcot.tasks.letters import LETTERS
+from mulcot.tasks.letter_reading import LETTERS
 from mulcot.world.checking import Statement, check_chain
 from mulcot.world.science import ScienceTruth
 from mulcot.world.science_checking import check_science

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from statistics import fmean
 
-from mulcot.evaluation.asking import EvaluationSet, labels_of
+from mulcot.evaluation.ask_model import EvaluationSet, labels_of
 from mulcot.evaluation.grounding import ground
 from mulcot.evaluation.references import Reference
 from mulcot.evaluation.scores import (
@@ -39,14 +39,14 @@ LEAST = 1e-300
 
 
 @dataclass(frozen=True)
-class Marker:
+class Scorer:
     """Scores answers of one task."""
 
     task: Task
-    scorer: ChainScorer | None = None
+    chain_scorer: ChainScorer | None = None
     """Compares chains with references, where that is wanted."""
 
-    def mark(
+    def score(
         self,
         how: str,
         data: EvaluationSet,
@@ -102,13 +102,13 @@ class Marker:
     ) -> tuple[dict[str, Json], str | None]:
         """Every variant against the references that there are."""
         known = [(e, answer.chain or "", references[e.id]) for e, answer in chained if e.id in references]
-        if self.scorer is None or not known:
+        if self.chain_scorer is None or not known:
             return {}, None
         sources = sorted({reference.source for _, _, reference in known})
         unexplained = [(e, answer.chain or "") for e, answer in chained if e.id not in references]
         pairs = [(chain, reference.text) for _, chain, reference in known]
-        variants = self.scorer.score(pairs, [chain for _, chain in unexplained])
-        floors = self._floors([(e, one.text) for e, _, one in known], [e for e, _ in unexplained], self.scorer)
+        variants = self.chain_scorer.score(pairs, [chain for _, chain in unexplained])
+        floors = self._floors([(e, one.text) for e, _, one in known], [e for e, _ in unexplained], self.chain_scorer)
         out = {
             name: {
                 **scores.scores,
@@ -124,7 +124,7 @@ class Marker:
         return out, " and ".join(sources)
 
     def _floors(
-        self, known: Sequence[tuple[Example, str]], unexplained: Sequence[Example], scorer: ChainScorer
+        self, known: Sequence[tuple[Example, str]], unexplained: Sequence[Example], chain_scorer: ChainScorer
     ) -> dict[str, ChainScores]:
         """The reference of some other example in the place of every chain."""
         # The letter of a right answer says nothing about its question.
@@ -135,7 +135,7 @@ class Marker:
         for label in {group(example) for example, _ in known}:
             turns[label] = cycle([text for example, text in known if group(example) == label])
         alone = [next(turns[group(example)]) for example in unexplained if group(example) in turns]
-        return scorer.score(drawn, alone) if drawn else {}
+        return chain_scorer.score(drawn, alone) if drawn else {}
 
 
 def compare(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from mulcot.evaluation.asking import EvaluationSet
+from mulcot.evaluation.ask_model import EvaluationSet
 from mulcot.evaluation.references import Reference
 from mulcot.evaluation.scores import Faithfulness, ModelScores, SetScores
-from mulcot.evaluation.scoring import Answers, Marker, compare, label_set
+from mulcot.evaluation.scoring import Answers, Scorer, compare, label_set
 
 
-class Board:
+class SetResults:
     """One set with everyone's answers and scores, in the order they were added."""
 
-    def __init__(self, marker: Marker, data: EvaluationSet, references: Mapping[str, Reference]) -> None:
-        self.marker = marker
+    def __init__(self, scorer: Scorer, data: EvaluationSet, references: Mapping[str, Reference]) -> None:
+        self.scorer = scorer
         self.data = data
         self.references = references
         self.answers: dict[str, Answers] = {}
@@ -23,7 +23,7 @@ class Board:
     def add(self, name: str, how: str, answers: Answers, temperature: float | None = None, *, own: bool = True) -> None:
         """Scores one model; without `own`, its chains were given to it and are not its work."""
         self.answers[name] = answers
-        self.models[name] = self.marker.mark(
+        self.models[name] = self.scorer.score(
             how, self.data, answers, temperature=temperature, references=self.references, own=own
         )
 
@@ -34,7 +34,7 @@ class Board:
     def scores(self, against: str) -> SetScores:
         """Everything, with one model compared to everyone else."""
         examples = self.data.examples
-        labels = label_set(self.marker.task, examples)
+        labels = label_set(self.scorer.task, examples)
         right = [example.label for example in examples]
         own = self.answers.get(against)
         others: Sequence[str] = [] if own is None else [name for name in self.answers if name != against]

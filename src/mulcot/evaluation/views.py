@@ -29,7 +29,7 @@ class Grey(Gallery):
         return Image.new("RGB", (ref.width or SIDE, ref.height or SIDE), GREY)
 
 
-def see(view: View, examples: Sequence[Example], gallery: Gallery) -> tuple[list[Example], Gallery]:
+def apply_view(view: View, examples: Sequence[Example], gallery: Gallery) -> tuple[list[Example], Gallery]:
     """The examples as the view shows them, in their order, with the gallery to open their pictures from."""
     if view == "text_only":
         return [dataclasses.replace(example, caption=None) for example in examples], Grey(gallery)

@@ -18,7 +18,7 @@ from typing import Any
 from transformers import GenerationConfig
 
 from mulcot.backbones.base import BACKBONE_FILE, load_folder, saved_backbone
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.loaded import PREPROCESS_FILE, LoadedModel
 from mulcot.backbones.vlm.quiet import quiet
 from mulcot.backbones.vlm.qwen import DTYPES
@@ -27,7 +27,7 @@ from mulcot.export.card import base_name, write_card, write_pair_card
 from mulcot.export.pair import copy_fitted, copy_own, write_pair
 from mulcot.predict.model_folders import FUSION_FILE, find_model, is_model
 from mulcot.rundir import share, write_json, write_text
-from mulcot.tasks.saved import load_task
+from mulcot.tasks.saved_task import load_task
 
 KINDS = ("merged", "adapter")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")

@@ -10,12 +10,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mulcot.multimodal_cot.asking_options import find_pair, load_wording
 from mulcot.multimodal_cot.loading import ADAPTER_FILE
 from mulcot.multimodal_cot.model import load_fusion
+from mulcot.multimodal_cot.model_format import find_pair, load_model_format
 from mulcot.multimodal_cot.settings import saved_fusion
 from mulcot.predict.model_folders import FITTED_FILES, find_fitted
-from mulcot.tasks.saved import TASK_FILE, TEMPLATES_FILE
+from mulcot.tasks.saved_task import TASK_FILE, TEMPLATES_FILE
 
 INSIDE = "rationale"
 OWN_FILES = (TASK_FILE, TEMPLATES_FILE)
@@ -24,14 +24,14 @@ OWN_FILES = (TASK_FILE, TEMPLATES_FILE)
 
 def write_pair(source: Path, out: Path, dtype: str | None) -> None:
     """Writes the answering model in `source`, and the one it names, into the folder `out`."""
-    wording, other = find_pair(source)
+    model_format, other = find_pair(source)
     _write(source, out, dtype)
     if other is not None:
         _write(other, out / INSIDE, dtype)
-        load_wording(other).save(out / INSIDE)
-        wording = wording.model_copy(update={"rationale_model": INSIDE})
+        load_model_format(other).save(out / INSIDE)
+        model_format = model_format.model_copy(update={"rationale_model": INSIDE})
     copy_fitted(out, source, *([] if other is None else [other]))
-    wording.save(out)
+    model_format.save(out)
 
 
 def _write(source: Path, out: Path, dtype: str | None) -> None:

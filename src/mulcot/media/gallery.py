@@ -12,8 +12,8 @@ from PIL import Image
 
 from mulcot.errors import MediaError
 from mulcot.media.formats import Size, upright_rgb, upright_size
-from mulcot.media.opening import DEFAULT_LIMITS, ImageLimits, decode, read_file, shown, unreadable
-from mulcot.media.store import Store
+from mulcot.media.picture_store import Store
+from mulcot.media.safe_opening import DEFAULT_LIMITS, ImageLimits, decode, read_file, shown, unreadable
 from mulcot.records import ImageRef
 
 

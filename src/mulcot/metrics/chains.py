@@ -21,7 +21,7 @@ from mulcot.metrics.distinct import corpus_distinct, text_distinct
 from mulcot.metrics.meteor import Synonyms, meteor
 from mulcot.metrics.rouge import published_rouge_l, standard_rouge_l
 from mulcot.metrics.similarity import MAX_PIECES, MiniLM, find_minilm
-from mulcot.metrics.tokenisation import MAX_CHARACTERS, Words, comparable, cut_words
+from mulcot.metrics.tokenisation import MAX_CHARACTERS, TokenCache, comparable, cut_words
 from mulcot.metrics.wordnet import find_wordnet, open_wordnet
 from mulcot.progress import Reporter
 
@@ -75,7 +75,7 @@ class ChainScorer:
     ) -> None:
         self._variants = {name: _VARIANTS[name] for name in variants}
         self._reporter = reporter
-        self._words = Words()
+        self._words = TokenCache()
         self._notes: dict[str, str] = {}
         self._wordnet_source = ""
         self._synonyms = self._open_wordnet(wordnet)
@@ -174,7 +174,7 @@ def _whole_targets(pairs: Sequence[Pair], alone: Sequence[str]) -> list[Pair]:
     return [(f"{HEADING} {said}".strip(), f"{HEADING} {there}".strip()) for said, there in everything]
 
 
-def _paper(words: Words, said: Sequence[str], there: Sequence[str], shared: _Shared) -> ChainScores:
+def _paper(words: TokenCache, said: Sequence[str], there: Sequence[str], shared: _Shared) -> ChainScores:
     """The published code's definitions."""
     pairs = list(zip(said, there, strict=True))
     per_pair = {
@@ -210,7 +210,7 @@ def _paper(words: Words, said: Sequence[str], there: Sequence[str], shared: _Sha
     )
 
 
-def _multimodal_cot(words: Words, said: Sequence[str], there: Sequence[str], shared: _Shared) -> ChainScores:
+def _multimodal_cot(words: TokenCache, said: Sequence[str], there: Sequence[str], shared: _Shared) -> ChainScores:
     """What the published code of Multimodal-CoT prints about rationales. It knows neither METEOR nor Distinct."""
     pairs = list(zip(said, there, strict=True))
     bleu = {order: [pair_bleu(cut_words(p), cut_words(r), order) for p, r in pairs] for order in (1, 4)}
@@ -237,7 +237,7 @@ def _multimodal_cot(words: Words, said: Sequence[str], there: Sequence[str], sha
     )
 
 
-def _standard(words: Words, said: Sequence[str], there: Sequence[str], shared: _Shared) -> ChainScores:
+def _standard(words: TokenCache, said: Sequence[str], there: Sequence[str], shared: _Shared) -> ChainScores:
     """The usual tools' definitions."""
     bleu, signature = corpus_bleu(said, there)
     rouge = [standard_rouge_l(words.stems(p), words.stems(r)) for p, r in zip(said, there, strict=True)]
@@ -266,7 +266,7 @@ def _standard(words: Words, said: Sequence[str], there: Sequence[str], shared: _
 
 
 class _Variant(NamedTuple):
-    scores: Callable[[Words, Sequence[str], Sequence[str], _Shared], ChainScores]
+    scores: Callable[[TokenCache, Sequence[str], Sequence[str], _Shared], ChainScores]
     pairs: Callable[[Sequence[Pair], Sequence[str]], list[Pair]] = _as_given
     meteor: bool = True
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mulcot.metrics.answers import AnswerReader
 from mulcot.metrics.bootstrap import Interval
 from mulcot.metrics.chains import CHAIN_METRICS, ChainScorer, ChainScores
 from mulcot.metrics.classification import classify
 from mulcot.metrics.confusion import Confusion
 from mulcot.metrics.floors import majority, other_references
+from mulcot.metrics.reply_reading import AnswerReader
 from mulcot.records import Json, Record
 
 LABEL_METRICS = ("accuracy", "macro_f1", "weighted_f1")
@@ -21,7 +21,7 @@ ALONE = "no example has another one of its label"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row(Record):
+class PredictionRow(Record):
     """One prediction with what it should have been."""
 
     id: str
@@ -73,7 +73,7 @@ class Variant:
         }
 
 
-def score(rows: Sequence[Row], reader: AnswerReader | None, scorer: ChainScorer) -> dict[str, Variant]:
+def score(rows: Sequence[PredictionRow], reader: AnswerReader | None, scorer: ChainScorer) -> dict[str, Variant]:
     """Both variants. Without a reader no labels are read; rows without a label count for the chains alone."""
     chains = scorer.score([(row.prediction, row.reference) for row in rows])
     others = other_references([row.label for row in rows])
@@ -96,7 +96,7 @@ def score(rows: Sequence[Row], reader: AnswerReader | None, scorer: ChainScorer)
 
 
 def _labelled(
-    rows: Sequence[Row],
+    rows: Sequence[PredictionRow],
     labels: tuple[str, ...],
     rule: Callable[[str], str | None],
     common: dict[str, Any],

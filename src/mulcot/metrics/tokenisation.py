@@ -30,7 +30,7 @@ def cut_words(text: str) -> list[str]:
     return [word for word in re.split(r"[\s.]", text) if word]
 
 
-class Words:
+class TokenCache:
     """The words of texts by each rule, remembered for as long as this object lives."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mulcot.extractors.runtime.loaded import LoadedExtractor
 
 
-class Seen(FeatureStore):
+class InMemoryFeatures(FeatureStore):
     """Features in memory, before those of a store."""
 
     def __init__(self, kind: Kind, before: FeatureStore | None) -> None:
@@ -38,7 +38,7 @@ class Seen(FeatureStore):
         return self.before.get(key)
 
 
-class Eyes:
+class FeatureLookup:
     """A model's extractor, loaded when the first new picture comes. Models fused with the same features share one."""
 
     def __init__(self, model: FusionModel, known: FeatureStore | None = None) -> None:
@@ -65,12 +65,12 @@ class Eyes:
         """Whether the features of this picture are there already."""
         return self.known is not None and key in self.known
 
-    def see(self, pictures: Mapping[str, Image.Image]) -> FeatureStore | None:
+    def find(self, pictures: Mapping[str, Image.Image]) -> FeatureStore | None:
         """The features of these pictures and of all that are known; None for a model that reads only."""
         vision = self.model.vision
         if vision is None:
             return None
-        seen = Seen(
+        seen = InMemoryFeatures(
             Kind(vision.extractor or {"name": "imported"}, vision.extractor_hash, vision.width, "fp32"), self.known
         )
         needed = {key: picture for key, picture in pictures.items() if key not in seen}

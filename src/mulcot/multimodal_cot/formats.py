@@ -16,15 +16,16 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from mulcot.multimodal_cot.lettered import Asked, clean
-from mulcot.multimodal_cot.questions import Long
+from mulcot.multimodal_cot.lettered_question import LetteredQuestion, clean
+from mulcot.multimodal_cot.questions import Shortenable
 from mulcot.records import Example, Rationale
-from mulcot.tasks.chained import PREDICTION
+from mulcot.tasks.chain_task import PREDICTION
 
 RationaleFormat = Literal["QCM-E", "QCM-LE"]
 AnswerFormat = Literal["QCMG-A", "QCM-A", "QCM-RA", "QCM-AR"]
 Parts = tuple[str, ...]
-"""A source in parts; those that are `Long` give way where it is too long, the last first: never question or options."""
+"""A source in parts; those that are `Shortenable` give way where it is too long, the last first: never the question or options.
+"""
 EMPTY = "N/A"
 RATIONALE = "Rationale"
 """The one field of the chains of these models."""
@@ -32,7 +33,7 @@ SOLUTION, ANSWER, BECAUSE = "Solution:", "Answer:", "Because:"
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class SourcedRationale:
     """The rationale of one example, and where it comes from."""
 
     text: str
@@ -41,7 +42,7 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ParsedReply:
     """A reply in its parts."""
 
     rationale: str | None
@@ -50,23 +51,23 @@ class Said:
     """The part that names the answer; empty where there is none."""
 
 
-def human_reason(example: Example, *, lecture: bool) -> Reason | None:
+def human_rationale(example: Example, *, lecture: bool) -> SourcedRationale | None:
     """The explanation a person wrote, with the lecture before it where that is wanted and not yet there."""
     parts = [clean(example.rationale or "")]
     spoken = clean(str(example.meta.get("lecture") or ""))
     if lecture and not parts[0].startswith(spoken):
         parts.insert(0, spoken)
     text = " ".join(part for part in parts if part)
-    return Reason(text, "human") if text else None
+    return SourcedRationale(text, "human") if text else None
 
 
-def teacher_reason(rationale: Rationale) -> Reason:
+def teacher_rationale(rationale: Rationale) -> SourcedRationale:
     """A teacher's chain as one rationale, without its prediction."""
     text = " ".join(clean(value) for name, value in rationale.fields.items() if name != PREDICTION and value)
-    return Reason(text, rationale.source)
+    return SourcedRationale(text, rationale.source)
 
 
-def rationale_source(asked: Asked) -> Parts:
+def rationale_source(asked: LetteredQuestion) -> Parts:
     """What the rationale model is given."""
     return (*_asked(asked), SOLUTION)
 
@@ -81,14 +82,14 @@ def read_rationale(reply: str) -> str:
     return one(reply).removeprefix(SOLUTION).strip()
 
 
-def answer_source(asked: Asked, form: AnswerFormat, rationale: str = "") -> Parts:
+def answer_source(asked: LetteredQuestion, form: AnswerFormat, rationale: str = "") -> Parts:
     """What the answer model is given; `rationale` is for QCMG-A alone."""
     if form == "QCMG-A":
-        return (*_asked(asked), f"{SOLUTION} ", Long(clean(rationale)), f"\n{ANSWER}")
+        return (*_asked(asked), f"{SOLUTION} ", Shortenable(clean(rationale)), f"\n{ANSWER}")
     return (*_asked(asked), SOLUTION if form == "QCM-RA" else ANSWER)
 
 
-def answer_target(asked: Asked, form: AnswerFormat, label: str, rationale: str = "") -> str:
+def answer_target(asked: LetteredQuestion, form: AnswerFormat, label: str, rationale: str = "") -> str:
     """What the answer model is to write; `rationale` is for the formats with R."""
     answer = f"The answer is ({asked.letter(label)})."
     if form == "QCM-RA":
@@ -96,21 +97,21 @@ def answer_target(asked: Asked, form: AnswerFormat, label: str, rationale: str =
     return f"{answer} {BECAUSE} {rationale}" if form == "QCM-AR" else answer
 
 
-def answer_choices(asked: Asked) -> tuple[str, ...]:
+def answer_choices(asked: LetteredQuestion) -> tuple[str, ...]:
     """Every answer in full, to be scored."""
     return tuple(f"The answer is ({letter})." for letter in asked.letters)
 
 
-def read_reply(reply: str, form: AnswerFormat) -> Said:
+def read_reply(reply: str, form: AnswerFormat) -> ParsedReply:
     """A reply in the parts of its format; never raises."""
     text = one(reply)
     if form == "QCM-RA":
         before, mark, after = text.rpartition(ANSWER)
-        return Said(read_rationale(before if mark else text), after.strip() if mark else _last_sentence(text))
+        return ParsedReply(read_rationale(before if mark else text), after.strip() if mark else _last_sentence(text))
     if form == "QCM-AR":
         before, _, after = text.partition(BECAUSE)
-        return Said(after.strip(), before.strip())
-    return Said(None, text)
+        return ParsedReply(after.strip(), before.strip())
+    return ParsedReply(None, text)
 
 
 def one(text: str) -> str:
@@ -123,7 +124,7 @@ def _last_sentence(text: str) -> str:
     return found[0] if found else ""
 
 
-def _asked(asked: Asked) -> Parts:
+def _asked(asked: LetteredQuestion) -> Parts:
     options = (f"({letter}) {option}".rstrip() for letter, option in zip(asked.letters, asked.options, strict=True))
-    context = Long(asked.context or EMPTY)
+    context = Shortenable(asked.context or EMPTY)
     return f"Question: {asked.question}\nContext: ", context, f"\nOptions: {' '.join(options)}\n"

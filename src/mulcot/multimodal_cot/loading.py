@@ -18,7 +18,7 @@ from mulcot.errors import MulcotError
 from mulcot.features.store import FeatureStore
 from mulcot.multimodal_cot.network import Fusion, FusionNetwork
 from mulcot.multimodal_cot.settings import TINY, T5Fusion
-from mulcot.multimodal_cot.shipped import shipped_fusion, shipped_t5
+from mulcot.multimodal_cot.shipped_t5 import shipped_fusion, shipped_t5
 from mulcot.records import Json
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}

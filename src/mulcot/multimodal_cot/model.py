@@ -19,18 +19,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.loaded import PREPROCESS_FILE
 from mulcot.backbones.vlm.quiet import quiet
 from mulcot.errors import MulcotError
 from mulcot.features.store import FeatureStore, other_extractor
 from mulcot.multimodal_cot.batch import FusionBatch, pack
+from mulcot.multimodal_cot.generate_and_score import Vocabulary, Written, score_choices, stream_tokens, write
 from mulcot.multimodal_cot.loading import Vision, build, vision_of
 from mulcot.multimodal_cot.network import FusionNetwork
 from mulcot.multimodal_cot.questions import EncodedQuestion, Ids, Question
 from mulcot.multimodal_cot.settings import T5Fusion, saved_fusion
-from mulcot.multimodal_cot.words import Reader, shorten
-from mulcot.multimodal_cot.writing import Vocabulary, Written, score_choices, spell, write
+from mulcot.multimodal_cot.source_tokenizer import SourceTokenizer, shorten
 from mulcot.predict.model_folders import FUSION_FILE
 from mulcot.rundir import share, write_json
 
@@ -40,7 +40,9 @@ FUSION_WEIGHTS = "fusion.safetensors"
 class FusionModel:
     """A fused T5 and its tokenizer."""
 
-    def __init__(self, settings: T5Fusion, network: FusionNetwork, reader: Reader, vision: Vision | None) -> None:
+    def __init__(
+        self, settings: T5Fusion, network: FusionNetwork, reader: SourceTokenizer, vision: Vision | None
+    ) -> None:
         self.settings = settings
         self.network = network
         self.reader = reader
@@ -123,9 +125,9 @@ class FusionModel:
             written = write(self.network, batch, decoding, self._vocabulary(), batch.ids if keys is None else keys)
         return [Written(self.text(ids), tuple(ids), complete) for ids, complete in written]
 
-    def spell(self, batch: FusionBatch, decoding: Decoding) -> Iterator[tuple[int, int | None]]:
+    def stream_tokens(self, batch: FusionBatch, decoding: Decoding) -> Iterator[tuple[int, int | None]]:
         """`generate`, token by token: (row, token), None at its end. For a network that is not in training mode."""
-        return spell(self.network, batch, decoding, self._vocabulary(), batch.ids)
+        return stream_tokens(self.network, batch, decoding, self._vocabulary(), batch.ids)
 
     def preprocessing(self) -> dict[str, Any]:
         """Everything that decides token ids, as plain JSON."""
@@ -190,7 +192,7 @@ def load_fusion(
         settings, saved = saved_fusion(source, **changes)
         vision, folder = None if saved is None else Vision(**saved), source
     network, tokenizer = build(settings, folder, vision, trainable=trainable, seed=seed)
-    model = FusionModel(settings, network, Reader(tokenizer), vision)
+    model = FusionModel(settings, network, SourceTokenizer(tokenizer), vision)
     if folder is not None:
         _restore(model, folder)
         if features is not None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 from transformers.cache_utils import EncoderDecoderCache
 
-from mulcot.backbones.vlm.head import weighted_loss
+from mulcot.backbones.vlm.chunked_head import weighted_loss
 from mulcot.multimodal_cot.batch import FusionBatch
 
 HEAD_SLICE = 1024

@@ -10,36 +10,38 @@ from PIL import Image
 
 from mulcot.errors import MediaError
 from mulcot.media import Gallery
-from mulcot.media.opening import DEFAULT_LIMITS
-from mulcot.multimodal_cot.asking_options import Wording
-from mulcot.multimodal_cot.feature_lookup import Eyes, picture_key
-from mulcot.multimodal_cot.lettered import Asked
+from mulcot.media.safe_opening import DEFAULT_LIMITS
+from mulcot.multimodal_cot.feature_lookup import FeatureLookup, picture_key
+from mulcot.multimodal_cot.lettered_question import LetteredQuestion
+from mulcot.multimodal_cot.model_format import ModelFormat
 from mulcot.predict.posts import Post, example_of
 from mulcot.records import Example, ImageRef, Rejected
-from mulcot.tasks.saved import SavedTask
+from mulcot.tasks.saved_task import SavedTask
 
 
-class Posed(NamedTuple):
+class BuiltQuestion(NamedTuple):
     """An item that can be asked."""
 
     example: Example
-    asked: Asked
+    asked: LetteredQuestion
     pictures: Mapping[str, Image.Image]
     """Those that have no features yet, by the names under which they will have some."""
 
 
-class Poser:
+class QuestionBuilder:
     """Poses questions to one model."""
 
-    def __init__(self, saved: SavedTask, wording: Wording, eyes: Eyes, *, captions: bool | None = None) -> None:
+    def __init__(
+        self, saved: SavedTask, model_format: ModelFormat, lookup: FeatureLookup, *, captions: bool | None = None
+    ) -> None:
         self.saved = saved
-        self.wording = wording
-        self.eyes = eyes
-        captions = wording.captions if captions is None else captions
+        self.model_format = model_format
+        self.lookup = lookup
+        captions = model_format.captions if captions is None else captions
         self.reads = tuple(name for name in saved.task.reads if name != "caption" or captions)
         """The texts that count; with `captions`, another model reads these."""
 
-    def pose(self, item: Post | Example, gallery: Gallery | None, number: int) -> Posed | Rejected:
+    def build(self, item: Post | Example, gallery: Gallery | None, number: int) -> BuiltQuestion | Rejected:
         """The item as a question, or why it cannot be asked."""
         example = example_of(item, self.saved, self.reads, number)
         if isinstance(example, Rejected):
@@ -48,23 +50,23 @@ class Poser:
             example, pictures = self._pictures(item, example, gallery)
         except MediaError as error:
             return Rejected(source=f"item {number + 1}", reason=error.reason, detail=error.message, id=example.id)
-        return Posed(example, self.wording.asked(self.saved.task, example), pictures)
+        return BuiltQuestion(example, self.model_format.asked(self.saved.task, example), pictures)
 
     def _pictures(
         self, item: Post | Example, example: Example, gallery: Gallery | None
     ) -> tuple[Example, dict[str, Image.Image]]:
-        if self.eyes.blind and isinstance(item, Post) and item.image:
+        if self.lookup.blind and isinstance(item, Post) and item.image:
             raise MediaError("not_read", "this model reads no pictures")
-        if self.eyes.blind:
+        if self.lookup.blind:
             return dataclasses.replace(example, images=()), {}
         if isinstance(item, Post):
-            if self.eyes.imported and item.image:
+            if self.lookup.imported and item.image:
                 raise MediaError("missing_features", "the model learned with imported features; new pictures have none")
             named_here = {picture_key(picture): picture for picture in item.pictures(DEFAULT_LIMITS)}
             images = tuple(ImageRef(path="picture", sha256=key) for key in named_here)
             return dataclasses.replace(example, images=images), named_here
-        missing = [image for image in example.images if not self.eyes.knows(image.sha256)]
-        if missing and self.eyes.imported:  # such features know one picture of each question
+        missing = [image for image in example.images if not self.lookup.knows(image.sha256)]
+        if missing and self.lookup.imported:  # such features know one picture of each question
             kept = tuple(image for image in example.images if image not in missing)
             if not kept:
                 raise MediaError("missing_features", "the imported features hold none of its pictures")

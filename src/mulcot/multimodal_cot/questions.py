@@ -9,7 +9,7 @@ from typing import Self
 Ids = tuple[int, ...]
 
 
-class Long(str):
+class Shortenable(str):
     """A part of a question that may be shortened, such as a hint or a rationale."""
 
     __slots__ = ()
@@ -37,10 +37,10 @@ class Question:
         target: str | None = None,
         pictures: tuple[str, ...] = (),
     ) -> Self:
-        """A question from the parts of its source; those that are `Long` may be shortened."""
+        """A question from the parts of its source; those that are `Shortenable` may be shortened."""
         source, long = "", []
         for part in parts:
-            if isinstance(part, Long):
+            if isinstance(part, Shortenable):
                 long.append((len(source), len(source) + len(part)))
             source += part
         return cls(id, source, target, pictures, tuple(long))

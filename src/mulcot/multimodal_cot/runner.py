@@ -6,15 +6,15 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.features.store import FeatureStore
 from mulcot.multimodal_cot.batch import FusionBatch
+from mulcot.multimodal_cot.generate_and_score import Written
 from mulcot.multimodal_cot.model import FusionModel
 from mulcot.multimodal_cot.questions import EncodedQuestion, Question
-from mulcot.multimodal_cot.writing import Written
 
 
-class Scored(NamedTuple):
+class ChoiceScores(NamedTuple):
     """What a model thinks of the choices of a question."""
 
     logprobs: tuple[float, ...]
@@ -22,7 +22,7 @@ class Scored(NamedTuple):
     """The question was longer than the model reads."""
 
 
-class Clerk:
+class T5Runner:
     """A model with the features of the pictures it is asked about."""
 
     def __init__(self, model: FusionModel, features: FeatureStore | None, batch_size: int) -> None:
@@ -39,21 +39,21 @@ class Clerk:
             out.update(zip(places, self.model.generate(batch, decoding), strict=True))
         return [dataclasses.replace(out[place], shortened=one.cut) for place, one in enumerate(encoded)]
 
-    def spell(self, encoded: Sequence[EncodedQuestion], decoding: Decoding) -> Iterator[tuple[int, int | None]]:
+    def stream_tokens(self, encoded: Sequence[EncodedQuestion], decoding: Decoding) -> Iterator[tuple[int, int | None]]:
         """`write`, token by token: (place of the question, token), None where a text ends by itself."""
         for places in self._batches(encoded):
             batch = pack_known(self.model, [encoded[place] for place in places], self.features)
-            for row, token in self.model.spell(batch, decoding):
+            for row, token in self.model.stream_tokens(batch, decoding):
                 yield places[row], token
 
-    def score(self, questions: Sequence[Question], choices: Sequence[Sequence[str]]) -> list[Scored]:
+    def score(self, questions: Sequence[Question], choices: Sequence[Sequence[str]]) -> list[ChoiceScores]:
         """The log-probability of every choice of every question."""
         encoded = [self.model.encode(question) for question in questions]
         out: dict[int, tuple[float, ...]] = {}
         for places in self._batches(encoded):
             batch = pack_known(self.model, [encoded[place] for place in places], self.features)
             out.update(zip(places, self.model.score(batch, [choices[place] for place in places]), strict=True))
-        return [Scored(out[place], one.cut) for place, one in enumerate(encoded)]
+        return [ChoiceScores(out[place], one.cut) for place, one in enumerate(encoded)]
 
     def _batches(self, encoded: Sequence[EncodedQuestion]) -> Iterator[list[int]]:
         order = sorted(range(len(encoded)), key=lambda place: len(encoded[place].input_ids))

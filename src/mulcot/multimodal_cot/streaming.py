@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Mapping
 from typing import NamedTuple
 
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.multimodal_cot.formats import SOLUTION, read_rationale
 from mulcot.multimodal_cot.model import FusionModel
 from mulcot.multimodal_cot.questions import Question
-from mulcot.multimodal_cot.runner import Clerk
-from mulcot.predict.streaming import UNFINISHED, Told
+from mulcot.multimodal_cot.runner import T5Runner
+from mulcot.predict.streaming import UNFINISHED, StreamEvent
 
 
 class Rationale(NamedTuple):
@@ -23,7 +23,7 @@ class Rationale(NamedTuple):
     """The question was longer than the model reads."""
 
 
-class Dictation:
+class RationaleStream:
     """One rationale, piece by piece and without its heading."""
 
     def __init__(self, model: FusionModel, *, shortened: bool = False) -> None:
@@ -57,21 +57,21 @@ class Dictation:
         return piece
 
 
-def dictate(
-    clerk: Clerk, questions: Mapping[int, Question], decoding: Decoding, spoken: Collection[int]
-) -> Generator[Told, None, list[Rationale]]:
-    """A piece for every token, empty for rows that are not `spoken`; returns the whole rationales, in order."""
-    encoded = [clerk.model.encode(question) for question in questions.values()]
-    rows, texts = list(questions), [Dictation(clerk.model, shortened=one.cut) for one in encoded]
-    for place, token in clerk.spell(encoded, decoding):
+def stream_rationales(
+    runner: T5Runner, questions: Mapping[int, Question], decoding: Decoding, streamed: Collection[int]
+) -> Generator[StreamEvent, None, list[Rationale]]:
+    """A piece for every token, empty for rows that are not `streamed`; returns the whole rationales, in order."""
+    encoded = [runner.model.encode(question) for question in questions.values()]
+    rows, texts = list(questions), [RationaleStream(runner.model, shortened=one.cut) for one in encoded]
+    for place, token in runner.stream_tokens(encoded, decoding):
         if token is None:
             texts[place].complete = True
-        elif rows[place] in spoken:
-            yield Told(rows[place], texts[place].add(token))
+        elif rows[place] in streamed:
+            yield StreamEvent(rows[place], texts[place].add(token))
         else:
             texts[place].ids.append(token)
-            yield Told(rows[place], "")
+            yield StreamEvent(rows[place], "")
     for row, text in zip(rows, texts, strict=True):
-        if row in spoken and (rest := text.rest()):
-            yield Told(row, rest)
+        if row in streamed and (rest := text.rest()):
+            yield StreamEvent(row, rest)
     return [text.whole() for text in texts]

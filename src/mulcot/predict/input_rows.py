@@ -12,7 +12,7 @@ from mulcot.datasets.files import SUFFIXES, Files
 from mulcot.datasets.readers.mapping import NoTexts
 from mulcot.errors import DataError
 from mulcot.media import Gallery, Store
-from mulcot.predict.resumable_output import Asked
+from mulcot.predict.resumable_output import InputRow
 from mulcot.records import Rejected, content_id
 from mulcot.text import Cleaning
 
@@ -37,17 +37,17 @@ def open_rows(path: Path, images: Path | None, store: Store) -> tuple[Iterator[R
     return chain(first, rows), gallery
 
 
-def ask_rows(rows: Iterator[Row | Rejected], cleaning: Cleaning) -> Iterator[Asked]:
+def ask_rows(rows: Iterator[Row | Rejected], cleaning: Cleaning) -> Iterator[InputRow]:
     """Every row. Pictures are looked at when it is its turn."""
     for row in rows:
         if isinstance(row, Rejected):
-            yield Asked(row.source, dataclasses.replace(row, split=None))
+            yield InputRow(row.source, dataclasses.replace(row, split=None))
             continue
         raw = row.example
         made = raw.id or content_id(raw.text, raw.aspect, raw.context, *raw.choices, *(i.path for i in raw.images))
         cleaned = cleaning.apply(dataclasses.replace(raw, id=made, split="", label=None))
         if isinstance(cleaned, str):
             reason, _, detail = cleaned.partition(":")
-            yield Asked(row.source, Rejected(source=row.source, reason=reason, detail=detail.strip(), id=made))
+            yield InputRow(row.source, Rejected(source=row.source, reason=reason, detail=detail.strip(), id=made))
         else:
-            yield Asked(row.source, cleaned)
+            yield InputRow(row.source, cleaned)

@@ -14,7 +14,7 @@ from mulcot.backbones.vlm.encoded import Encoded
 from mulcot.errors import MediaError
 from mulcot.media import ImageLimits, open_image
 from mulcot.records import Example, ImageRef, Rejected, content_id
-from mulcot.tasks.saved import SavedTask
+from mulcot.tasks.saved_task import SavedTask
 
 Picture = Image.Image | Path | str | bytes
 

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from mulcot.backbones.vlm.chains import Chain
+from mulcot.backbones.vlm.generation import Chain
 from mulcot.records import Example, Prediction
 from mulcot.tasks.base import Task
 

@@ -18,23 +18,23 @@ import torch
 from PIL import Image
 
 from mulcot.backbones.base import BACKBONE_FILE, Turn, load_folder
-from mulcot.backbones.vlm.answer import Answer, answers
-from mulcot.backbones.vlm.chains import stream
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.answer import ModelAnswer, answers
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.generation import stream
 from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.backbones.vlm.prefill import prefill
 from mulcot.errors import MediaError, MulcotError
 from mulcot.media import Gallery
-from mulcot.media.opening import DEFAULT_LIMITS
+from mulcot.media.safe_opening import DEFAULT_LIMITS
 from mulcot.predict.model_folders import find_model, load_temperature
 from mulcot.predict.posts import Post, Prepared, example_of
 from mulcot.predict.prediction import generated_label, scored_label, with_chain
-from mulcot.predict.streaming import Spelling, Told, unfold
+from mulcot.predict.streaming import Detokenizer, StreamEvent, stream_batch
 from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.rundir import file_hash
 from mulcot.tasks.base import Purpose
-from mulcot.tasks.saved import SavedTask, load_task
+from mulcot.tasks.saved_task import SavedTask, load_task
 
 ROUNDS = 4
 """A file is answered in portions of so many batches: within one, the slots of ended chains are taken by others."""
@@ -135,51 +135,51 @@ class Predictor:
             raise ValueError("label_only and chain_only exclude each other")
         if chain_only or not generate:
             want = Wanted(chain=not label_only, label=not chain_only)
-            return [self._judged(one, want) for one in self._asked(items, gallery, want)]
+            return [self._scored_prediction(one, want) for one in self._answers(items, gallery, want)]
         written = Wanted(chain=False, label=False, written=True)
-        named = [self._named(one) for one in self._asked(items, gallery, written)]
+        named = [self._with_written_label(one) for one in self._answers(items, gallery, written)]
         if label_only:
             return named
-        chains = self._asked(items, gallery, Wanted(chain=True, label=False))
-        return [self._reasoned(before, one) for before, one in zip(named, chains, strict=True)]
+        chains = self._answers(items, gallery, Wanted(chain=True, label=False))
+        return [self._with_written_chain(before, one) for before, one in zip(named, chains, strict=True)]
 
     def stream(self, item: Post | Example, gallery: Gallery | None = None) -> Iterator[str]:
         """The chain of one item piece by piece, as it is written; leaving early stops the work."""
         asked = self._ask(item, gallery, Wanted(chain=True, label=False), 0)
         if isinstance(asked, Rejected):
             raise MulcotError(f"this cannot be asked: {asked.detail}", hint=f"The reason is {asked.reason!r}.")
-        spelling = Spelling(self.model)
+        detokenizer = Detokenizer(self.model)
         for token in stream(prefill(self.model, [asked.encoded], self.decoding.max_tokens), self.decoding):
-            if piece := "" if token.end else spelling.add(token.id):
+            if piece := "" if token.end else detokenizer.add(token.id):
                 yield piece
-        if rest := spelling.rest():
+        if rest := detokenizer.rest():
             yield rest
 
     def prepare(self, item: Post | Example, *, label_only: bool = False) -> Prepared | Rejected:
-        """An item for `unfold`, made ready without the model, so in any thread."""
+        """An item for `stream_batch`, made ready without the model, so in any thread."""
         return self._ask(item, None, Wanted(chain=not label_only, label=True), 0)
 
-    def unfold(
-        self, items: Sequence[Post | Example | Prepared], *, label_only: bool = False, spoken: Collection[int] = ()
-    ) -> Iterator[Told]:
+    def stream_batch(
+        self, items: Sequence[Post | Example | Prepared], *, label_only: bool = False, streamed: Collection[int] = ()
+    ) -> Iterator[StreamEvent]:
         """`predict` for one batch, telling everything as soon as it is known; leaving early stops the work.
 
         Per item: first the prediction with the label alone, then a piece of the chain for every token (empty but for
-        the items `spoken`), so that the caller can do other things between two steps of the model, last the whole.
+        the items `streamed`), so that the caller can do other things between two steps of the model, last the whole.
         """
         want = Wanted(chain=not label_only, label=True)
         asked = [
             item if isinstance(item, Prepared) else self._ask(item, None, want, number)
             for number, item in enumerate(items)
         ]
-        yield from (Told(row, one, last=True) for row, one in enumerate(asked) if isinstance(one, Rejected))
+        yield from (StreamEvent(row, one, last=True) for row, one in enumerate(asked) if isinstance(one, Rejected))
         rows = {row: (one.example, one.encoded) for row, one in enumerate(asked) if isinstance(one, Prepared)}
         if rows:
-            yield from unfold(self.model, self.task, rows, spoken, self.decoding, self.temperature)
+            yield from stream_batch(self.model, self.task, rows, streamed, self.decoding, self.temperature)
 
-    def _asked(
+    def _answers(
         self, items: Sequence[Post | Example], gallery: Gallery | None, want: Wanted
-    ) -> Iterator[tuple[Example, Answer] | Rejected]:
+    ) -> Iterator[tuple[Example, ModelAnswer] | Rejected]:
         """What the model says to every item that can be asked, with the rejected ones between them.
 
         Pictures are opened when a slot is free for their example.
@@ -223,7 +223,7 @@ class Predictor:
         label = Turn(prompt=ask, choices=choices) if want.label else None
         return Prepared(example, self.model.encode(example.id, pictures, chain=chain, label=label))
 
-    def _judged(self, one: tuple[Example, Answer] | Rejected, want: Wanted) -> Prediction | Rejected:
+    def _scored_prediction(self, one: tuple[Example, ModelAnswer] | Rejected, want: Wanted) -> Prediction | Rejected:
         """With the scored label, the chain, or both."""
         if isinstance(one, Rejected):
             return one
@@ -233,7 +233,7 @@ class Predictor:
             prediction = scored_label(self.task, example, said.label_logprobs, self.temperature)
         return prediction if said.chain is None else with_chain(prediction, self.task, example, said.chain)
 
-    def _named(self, one: tuple[Example, Answer] | Rejected) -> Prediction | Rejected:
+    def _with_written_label(self, one: tuple[Example, ModelAnswer] | Rejected) -> Prediction | Rejected:
         """With the label that was written."""
         if isinstance(one, Rejected):
             return one
@@ -241,7 +241,9 @@ class Predictor:
         assert said.chain is not None
         return generated_label(self.task, example, said.chain)
 
-    def _reasoned(self, before: Prediction | Rejected, one: tuple[Example, Answer] | Rejected) -> Prediction | Rejected:
+    def _with_written_chain(
+        self, before: Prediction | Rejected, one: tuple[Example, ModelAnswer] | Rejected
+    ) -> Prediction | Rejected:
         """With the chain that was written, besides the label."""
         if isinstance(before, Rejected):
             return before

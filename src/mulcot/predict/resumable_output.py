@@ -27,7 +27,7 @@ Answer = Callable[[Sequence[Example]], list[Prediction | Rejected]]
 HINT = "Choose another output file, or start it anew with --force."
 
 
-class Asked(NamedTuple):
+class InputRow(NamedTuple):
     """One row of the input: where it stands, and what is asked, or why nothing can be."""
 
     source: str
@@ -35,7 +35,7 @@ class Asked(NamedTuple):
 
 
 @dataclass
-class Count:
+class OutputCounts:
     """What a tape holds."""
 
     answered: int = 0
@@ -65,7 +65,7 @@ class Count:
         }
 
 
-class Tape:
+class ResumableOutput:
     """One output file, held by one process."""
 
     def __init__(self, path: Path, identity: Json, *, hint: str = HINT) -> None:
@@ -73,14 +73,14 @@ class Tape:
         self.hint = hint
         """What to do about a file that was made otherwise."""
         self.mark = fingerprint(identity)
-        self.count = Count()
+        self.count = OutputCounts()
 
     @property
     def beside(self) -> Path:
         """The small file that says what the answers were made with."""
         return self.path.with_name(f"{self.path.name}.made.json")
 
-    def run(self, rows: Iterator[Asked], answer: Answer, size: int, *, force: bool = False) -> Iterator[int]:
+    def run(self, rows: Iterator[InputRow], answer: Answer, size: int, *, force: bool = False) -> Iterator[int]:
         """Answers every row that has no answer yet; yields how many rows are done after each batch."""
         with self._held(force) as file:
             while batch := list(islice(rows, size)):
@@ -118,7 +118,7 @@ class Tape:
             return None
         return found.get("fingerprint") if isinstance(found, dict) else None
 
-    def _verified(self, file: IO[bytes], batch: Sequence[Asked]) -> bool:
+    def _verified(self, file: IO[bytes], batch: Sequence[InputRow]) -> bool:
         """Whether the file holds this whole batch; what it holds of an incomplete one is cut off."""
         start = file.tell()
         lines = [line for line in islice(file, len(batch)) if line.endswith(b"\n")]
@@ -130,7 +130,7 @@ class Tape:
             self.count.add(self._checked(asked, line))
         return True
 
-    def _checked(self, asked: Asked, line: bytes) -> Json:
+    def _checked(self, asked: InputRow, line: bytes) -> Json:
         try:
             found: Json = json.loads(line)
             same = found["source"] == asked.source and found.get("id") in (asked.item.id, None)
@@ -140,7 +140,7 @@ class Tape:
             raise MulcotError(f"{self.path}: what stands for {asked.source} is no answer to it", hint=self.hint)
         return found
 
-    def _line(self, asked: Asked, said: Prediction | Rejected) -> bytes:
+    def _line(self, asked: InputRow, said: Prediction | Rejected) -> bytes:
         value = {**said.to_json(), "source": asked.source}
         value = {"source": value.pop("source"), **value}
         self.count.add(value)
@@ -148,7 +148,7 @@ class Tape:
         return text.encode("utf-8", "backslashreplace")
 
 
-def _answered(batch: Sequence[Asked], answer: Answer) -> Iterator[tuple[Asked, Prediction | Rejected]]:
+def _answered(batch: Sequence[InputRow], answer: Answer) -> Iterator[tuple[InputRow, Prediction | Rejected]]:
     examples = [asked.item for asked in batch if isinstance(asked.item, Example)]
     answers = iter(answer(examples) if examples else [])
     for asked in batch:

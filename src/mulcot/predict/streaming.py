@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from mulcot.backbones.vlm.chains import stream
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.encoded import Encoded
-from mulcot.backbones.vlm.labels import score_labels
+from mulcot.backbones.vlm.generation import stream
+from mulcot.backbones.vlm.label_scoring import score_labels
 from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.backbones.vlm.prefill import prefill
 from mulcot.predict.prediction import scored_label, with_chain
@@ -18,7 +18,7 @@ from mulcot.tasks.base import Task
 UNFINISHED = "\ufffd"
 
 
-class Told(NamedTuple):
+class StreamEvent(NamedTuple):
     """Something new about one item of a batch."""
 
     row: int
@@ -33,7 +33,7 @@ class Told(NamedTuple):
     """With the whole answer: tokens that were written."""
 
 
-class Spelling:
+class Detokenizer:
     """Tokens to text piece by piece; a letter of several tokens shows only when the last of them is there."""
 
     def __init__(self, model: LoadedModel) -> None:
@@ -55,14 +55,14 @@ class Spelling:
         return self._model.text(self._ids).removeprefix(self._said)
 
 
-def unfold(
+def stream_batch(
     model: LoadedModel,
     task: Task,
     asked: Mapping[int, tuple[Example, Encoded]],
-    spoken: Collection[int],
+    streamed: Collection[int],
     decoding: Decoding,
     temperature: float,
-) -> Iterator[Told]:
+) -> Iterator[StreamEvent]:
     """Labels first, then one item per token, then the whole answers; all items have the same branches."""
     rows, examples = list(asked), [example for example, _ in asked.values()]
     encoded = [one for _, one in asked.values()]
@@ -75,16 +75,16 @@ def unfold(
         for example, row in zip(examples, scores.tolist(), strict=True)
     ]
     for place, prediction in enumerate(found):
-        yield Told(rows[place], prediction, prefilled is None, 0 if prefilled else len(encoded[place].prefix))
+        yield StreamEvent(rows[place], prediction, prefilled is None, 0 if prefilled else len(encoded[place].prefix))
     if prefilled is None:
         return
-    spelling = {place: Spelling(model) for place, row in enumerate(rows) if row in spoken}
+    detokenizer = {place: Detokenizer(model) for place, row in enumerate(rows) if row in streamed}
     for token in stream(prefilled, decoding):
         place, row = token.row, rows[token.row]
-        yield Told(row, spelling[place].add(token.id) if place in spelling and not token.end else "")
+        yield StreamEvent(row, detokenizer[place].add(token.id) if place in detokenizer and not token.end else "")
         if token.chain is None:
             continue
-        if place in spelling and (rest := spelling[place].rest()):
-            yield Told(row, rest)
+        if place in detokenizer and (rest := detokenizer[place].rest()):
+            yield StreamEvent(row, rest)
         whole = with_chain(found[place], task, examples[place], token.chain)
-        yield Told(row, whole, True, len(encoded[place].prefix), len(token.chain.ids))
+        yield StreamEvent(row, whole, True, len(encoded[place].prefix), len(token.chain.ids))

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from mulcot.errors import MulcotError
 from mulcot.metrics.comparison import compare_labels, mcnemar
 from mulcot.records import Json
-from mulcot.report.answers import foreign_examples, given_labels, labelled_examples
-from mulcot.report.flow import spent
-from mulcot.report.results import Row, ordered, rows, title_of
+from mulcot.report.chain_sources import spent
+from mulcot.report.results import ModelRow, ordered, rows, title_of
 from mulcot.report.run import Run, read_run
-from mulcot.report.words import LABEL_MEASURES
+from mulcot.report.stored_predictions import foreign_examples, given_labels, labelled_examples
+from mulcot.report.terms import LABEL_MEASURES
 
 MODELS = ("assistant", "student", "rationale", "answer")
 NOT_SET = "(default)"
@@ -36,7 +36,7 @@ class Line(NamedTuple):
 
     model: str
     title: str
-    cells: list[Row | None]
+    cells: list[ModelRow | None]
 
 
 class Table(NamedTuple):
@@ -198,7 +198,7 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, "null" if value is None else str(value)
 
 
-def _cell(row: Row | None) -> Json | None:
+def _cell(row: ModelRow | None) -> Json | None:
     if row is None:
         return None
     values = {name: row.values[name] for name in LABEL_MEASURES}

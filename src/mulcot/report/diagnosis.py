@@ -12,13 +12,13 @@ from typing import NamedTuple
 from mulcot.evaluation.scores import Comparison, ModelScores, SetScores
 from mulcot.report.results import overlap_of, similarity_of, title_of
 from mulcot.report.run import Run
-from mulcot.report.words import TWO_STAGE
+from mulcot.report.terms import TWO_STAGE
 
 SIMILARITY = 0.85
 BEHIND = 0.05
 DISTINCT, METEOR = 0.5, 0.45
 STAGE1 = 0.6
-TOLD = 0.4
+LABEL_GIVEN_SHARE = 0.4
 GIVEN_UP = 0.1
 AGREES = 0.9
 ECE = 0.1
@@ -51,7 +51,7 @@ class Diagnosis(NamedTuple):
     unknown: list[str]
 
 
-class Quiet(Enum):
+class NoFinding(Enum):
     """Why there is no finding."""
 
     CLEAR = "not found"
@@ -62,7 +62,7 @@ class Rule(NamedTuple):
     """One signature."""
 
     title: str
-    judge: Callable[[Run], Finding | Quiet]
+    judge: Callable[[Run], Finding | NoFinding]
 
 
 def diagnose(run: Run) -> Diagnosis:
@@ -75,11 +75,11 @@ def diagnose(run: Run) -> Diagnosis:
         if isinstance(found, Finding):
             findings.append(found)
         else:
-            (unknown if found is Quiet.UNKNOWN else clear).append(rule.title)
+            (unknown if found is NoFinding.UNKNOWN else clear).append(rule.title)
     return Diagnosis(findings, clear, unknown)
 
 
-def _similarity(run: Run) -> Finding | Quiet:
+def _similarity(run: Run) -> Finding | NoFinding:
     known = [(name, model, s) for name, model, _, one in _chains(run) if (s := similarity_of(one)) is not None]
     low = [f"{title_of(model)} on {name}: similarity {s:.1%}" for name, model, s in known if s < SIMILARITY]
     advice = "The chains say something else than the references. Read the references and their prompts first."
@@ -87,7 +87,7 @@ def _similarity(run: Run) -> Finding | Quiet:
     return _finding(known, low, "Chains are far from their references", advice, line, "authors")
 
 
-def _behind(run: Run) -> Finding | Quiet:
+def _behind(run: Run) -> Finding | NoFinding:
     known, far = [], []
     for name, found in _sets(run):
         if {"assistant", "student"} <= set(found.models):
@@ -103,7 +103,7 @@ def _behind(run: Run) -> Finding | Quiet:
     return _finding(known, far, "The student is well behind the assistant", advice, line, "authors")
 
 
-def _distinct(run: Run) -> Finding | Quiet:
+def _distinct(run: Run) -> Finding | NoFinding:
     known, found = [], []
     for name, model, _, one in _chains(run):
         distinct, meteor = overlap_of(one, "distinct_2"), overlap_of(one, "meteor")
@@ -121,33 +121,33 @@ def _distinct(run: Run) -> Finding | Quiet:
     return _finding(known, found, f"Diverse {run.words.chain}s that match little", advice, line, "authors")
 
 
-def _teacher_accuracy(run: Run) -> Finding | Quiet:
+def _teacher_accuracy(run: Run) -> Finding | NoFinding:
     accuracy = (run.teacher or {}).get("stage1_accuracy")
     if accuracy is None:
-        return Quiet.UNKNOWN
+        return NoFinding.UNKNOWN
     low = [f"stage 1 found {accuracy:.1%} of the labels"] if accuracy < STAGE1 else []
     advice = "The teacher rarely finds the label by itself, so its explanations are made to fit. Ask a stronger one."
     return _finding([1], low, "The teacher finds few labels by itself", advice, "teacher: {backend: {model: ...}}")
 
 
-def _told(run: Run) -> Finding | Quiet:
+def _told(run: Run) -> Finding | NoFinding:
     accepted = (run.teacher or {}).get("accepted") or {}
     whole = sum(accepted.values())
     if not whole or set(accepted) == {"imported"}:
-        return Quiet.UNKNOWN
+        return NoFinding.UNKNOWN
     share = accepted.get("stage2", 0) / whole
     high = [f"{accepted['stage2']:,} of {whole:,} chains ({share:.0%}) were written with the label given"]
     advice = "Such chains justify a label instead of finding it. Allow more attempts before the label is told."
     now = run.setting("teacher", "retry", "stage1_attempts", default=3)
     line = f"teacher: {{retry: {{stage1_attempts: {int(now) + 2 if isinstance(now, int) else 5}}}}}   # now {now}"
-    return _finding([1], high if share > TOLD else [], "Many chains were told the label", advice, line)
+    return _finding([1], high if share > LABEL_GIVEN_SHARE else [], "Many chains were told the label", advice, line)
 
 
-def _given_up(run: Run) -> Finding | Quiet:
+def _given_up(run: Run) -> Finding | NoFinding:
     summary = run.teacher or {}
     whole, failed = summary.get("examples", 0), summary.get("failed", 0)
     if not whole:
-        return Quiet.UNKNOWN
+        return NoFinding.UNKNOWN
     reasons = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in (summary.get("reasons") or {}).items())
     high = [f"{failed:,} of {whole:,} examples: {reasons}"] if failed / whole > GIVEN_UP else []
     advice = (
@@ -156,11 +156,11 @@ def _given_up(run: Run) -> Finding | Quiet:
     return _finding([1], high, "Many examples have no chain", advice, "teacher: {retry: {stage2_attempts: 5}}")
 
 
-def _assistant_chains(run: Run) -> Finding | Quiet:
+def _assistant_chains(run: Run) -> Finding | NoFinding:
     counts = run.stages["annotate"].counts if "annotate" in run.stages else {}
     sampled = counts.get("sampled", 0)
     if not sampled:
-        return Quiet.UNKNOWN
+        return NoFinding.UNKNOWN
     kept = counts.get("accepted", 0)
     low = [f"{kept:,} of {sampled:,} sampled chains were right and whole"] if kept < sampled / 4 else []
     advice = "The assistant adds little. Train it longer, or sample closer to its best guess."
@@ -169,7 +169,7 @@ def _assistant_chains(run: Run) -> Finding | Quiet:
     )
 
 
-def _disagreement(run: Run) -> Finding | Quiet:
+def _disagreement(run: Run) -> Finding | NoFinding:
     known, low, ahead = [], [], 0
     label, chain = run.words.label, run.words.chain
     for name, model, _, one in _chains(run):
@@ -196,7 +196,7 @@ def _disagreement(run: Run) -> Finding | Quiet:
     return _finding(known, low, f"{label.capitalize()} and {chain} disagree", advice, line)
 
 
-def _confidence(run: Run) -> Finding | Quiet:
+def _confidence(run: Run) -> Finding | NoFinding:
     known, high, named = [], [], ""
     for name, model, _, one in _trained(run):
         if one.calibration:
@@ -213,10 +213,10 @@ def _confidence(run: Run) -> Finding | Quiet:
     return _finding(known, high, "Over-confident", advice, line)
 
 
-def _leakage(run: Run) -> Finding | Quiet:
+def _leakage(run: Run) -> Finding | NoFinding:
     leaks = (run.statistics or {}).get("leakage")
     if not leaks:
-        return Quiet.UNKNOWN
+        return NoFinding.UNKNOWN
     splits = (run.statistics or {}).get("splits", {})
     found = []
     for pair, kinds in leaks.items():
@@ -233,13 +233,13 @@ def _leakage(run: Run) -> Finding | Quiet:
     )
 
 
-def _drift(run: Run) -> Finding | Quiet:
+def _drift(run: Run) -> Finding | NoFinding:
     shares = {}
     for name, split in (run.statistics or {}).get("splits", {}).items():
         if name in ("train", "dev", "test") and split.get("count"):
             shares[name] = {label: count / split["count"] for label, count in split["labels"].items()}
     if "train" not in shares or len(shares) < 2:
-        return Quiet.UNKNOWN
+        return NoFinding.UNKNOWN
     found = []
     for name, those in shares.items():
         far = [x for x in {**shares["train"], **those} if abs(those.get(x, 0) - shares["train"].get(x, 0)) > DRIFT]
@@ -250,7 +250,7 @@ def _drift(run: Run) -> Finding | Quiet:
     )
 
 
-def _broken_chains(run: Run) -> Finding | Quiet:
+def _broken_chains(run: Run) -> Finding | NoFinding:
     known, found = [], []
     label, chains = run.words.label, f"{run.words.chain}s"
     for name, model, _, one in _chains(run):
@@ -267,7 +267,7 @@ def _broken_chains(run: Run) -> Finding | Quiet:
     return _finding(known, found, f"{chains.capitalize()} are cut off or name no {label}", advice, line)
 
 
-def _not_above(run: Run) -> Finding | Quiet:
+def _not_above(run: Run) -> Finding | NoFinding:
     known, found, final = [], [], ""
     for name, one in _sets(run):
         for pair in one.comparisons:
@@ -281,7 +281,7 @@ def _not_above(run: Run) -> Finding | Quiet:
     return _finding(known, found, "The model is not clearly above a baseline", advice, line)
 
 
-def _picture(run: Run) -> Finding | Quiet:
+def _picture(run: Run) -> Finding | NoFinding:
     known, found = [], []
     for name, model, _, one in _trained(run):
         blank = one.faithfulness.blank if one.faithfulness else None
@@ -297,10 +297,10 @@ def _picture(run: Run) -> Finding | Quiet:
 
 def _finding(
     known: Sequence[object], evidence: list[str], title: str, advice: str, line: str = "", by: str = "mulcot"
-) -> Finding | Quiet:
+) -> Finding | NoFinding:
     if not known:
-        return Quiet.UNKNOWN
-    return Finding(title, evidence, advice, line, by) if evidence else Quiet.CLEAR
+        return NoFinding.UNKNOWN
+    return Finding(title, evidence, advice, line, by) if evidence else NoFinding.CLEAR
 
 
 def _compared(pair: Comparison) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from mulcot.evaluation.scores import Comparison, LabelQuality, ModelScores, SetScores
 from mulcot.report.run import Run
-from mulcot.report.words import LABEL_MEASURES
+from mulcot.report.terms import LABEL_MEASURES
 
 FIRST = ("teacher", "rationale", "assistant", "student", "answer")
 """Trained models in the order of the methods; the rest follows as it comes."""
@@ -41,7 +41,7 @@ class Value(NamedTuple):
     high: float | None = None
 
 
-class Row(NamedTuple):
+class ModelRow(NamedTuple):
     """One model on one set."""
 
     model: str
@@ -91,9 +91,9 @@ def ordered(models: dict[str, ModelScores]) -> list[str]:
     return sorted(models, key=place)
 
 
-def rows(found: SetScores) -> list[Row]:
+def rows(found: SetScores) -> list[ModelRow]:
     """The main table of a set."""
-    return [Row(m, title_of(m), found.models[m], _values(found.models[m].labels)) for m in ordered(found.models)]
+    return [ModelRow(m, title_of(m), found.models[m], _values(found.models[m].labels)) for m in ordered(found.models)]
 
 
 def chain_tables(found: SetScores) -> Iterator[ChainTable]:

@@ -16,7 +16,7 @@ from mulcot.evaluation.scores import FORMAT as SCORES_FORMAT
 from mulcot.evaluation.scores import Scores
 from mulcot.records import Json
 from mulcot.report.curves import Curves, read_curves
-from mulcot.report.words import Words, words_of
+from mulcot.report.terms import Terms, words_of
 from mulcot.rundir import RunFolder, StageFolder, StageRecord
 
 
@@ -69,7 +69,7 @@ class Run:
         return [(view.name, text) for view in current if view.record for text in view.record.warnings]
 
     @property
-    def words(self) -> Words:
+    def words(self) -> Terms:
         """What things are called in it."""
         task = self.scores.task if self.scores else str(self.setting("task", "name", default=""))
         return words_of(task, self.method)

@@ -17,18 +17,18 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from mulcot.multimodal_cot.formats import RATIONALE
 from mulcot.multimodal_cot.predictor import TwoStagePredictor
 from mulcot.records import Json
-from mulcot.serving.batch_route import batch_routes
-from mulcot.serving.chat import ChatBody
-from mulcot.serving.chat import router as chat
-from mulcot.serving.guard import Guard
+from mulcot.serving.error_responses import ClientLeft, Closing, Problem
+from mulcot.serving.example_posts import samples
+from mulcot.serving.middleware import Guard
+from mulcot.serving.openai_chat import ChatBody
+from mulcot.serving.openai_chat import router as chat
 from mulcot.serving.page_route import router as page
-from mulcot.serving.posts import PredictBody
-from mulcot.serving.predict import router as predict
-from mulcot.serving.problems import ClientLeft, Closing, Problem
-from mulcot.serving.samples import samples
+from mulcot.serving.predict_route import router as predict
+from mulcot.serving.request_body import PredictBody
+from mulcot.serving.run_jobs import AnyPredictor
 from mulcot.serving.service import Service, service_of
 from mulcot.serving.settings import Serving
-from mulcot.serving.work import Asked
+from mulcot.serving.upload_route import batch_routes
 from mulcot.tasks.base import READABLE, Task
 from mulcot.version import __version__
 
@@ -65,7 +65,7 @@ async def info(request: Request) -> Json:
     return found
 
 
-def build(predictor: Asked, serving: Serving, log_line: Callable[[str], None] = lambda _: None) -> Guard:
+def build(predictor: AnyPredictor, serving: Serving, log_line: Callable[[str], None] = lambda _: None) -> Guard:
     """The service as an ASGI application; the model's thread lives as long as its lifespan."""
     service = Service(predictor, serving)
 

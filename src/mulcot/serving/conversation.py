@@ -1,6 +1,6 @@
 """Conversations as they are, in the model's own chat mark-up: for programs that bring their own prompt.
 
-Every text goes through `Words.plain`, so it cannot open or close a turn, whatever it says.
+Every text goes through `SafeTokenizer.encode_text`, so it cannot open or close a turn, whatever it says.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from mulcot.backbones.vlm.chains import stream
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.encoded import Branch, Encoded
+from mulcot.backbones.vlm.generation import stream
 from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.backbones.vlm.prefill import prefill
-from mulcot.predict.streaming import Spelling
+from mulcot.predict.streaming import Detokenizer
 from mulcot.records import Rejected
-from mulcot.serving.jobs import Conversation, Reply, Told
+from mulcot.serving.jobs import Conversation, JobEvent, Reply
 
 
 def can_converse(predictor: Any) -> bool:
@@ -25,7 +25,7 @@ def can_converse(predictor: Any) -> bool:
     return getattr(getattr(predictor, "model", None), "markup", None) is not None
 
 
-def converse(predictor: Any, talks: Sequence[Conversation], decoding: Decoding) -> Iterator[tuple[int, Told]]:
+def converse(predictor: Any, talks: Sequence[Conversation], decoding: Decoding) -> Iterator[tuple[int, JobEvent]]:
     """The replies to several conversations, token by token."""
     model: LoadedModel = predictor.model
     encoded: dict[int, Encoded] = {}
@@ -33,7 +33,7 @@ def converse(predictor: Any, talks: Sequence[Conversation], decoding: Decoding) 
         one = encode(model, talk)
         if len(one.prefix) > predictor.longest:
             detail = f"the messages are {len(one.prefix):,} tokens, allowed {predictor.longest:,}"
-            yield place, Told(Rejected(source="messages", reason="too_long", detail=detail), last=True)
+            yield place, JobEvent(Rejected(source="messages", reason="too_long", detail=detail), last=True)
         else:
             encoded[place] = one
     if encoded:
@@ -50,7 +50,7 @@ def encode(model: LoadedModel, talk: Conversation) -> Encoded:
         ids += markup.begin(words, turn.role)
         for part in turn.parts:
             if isinstance(part, str):
-                ids += words.plain(part)
+                ids += words.encode_text(part)
             else:
                 patches.append(model.pictures.patches(part))
                 ids += markup.image(words, model.pictures.tokens(patches[-1][1]))
@@ -68,21 +68,21 @@ def encode(model: LoadedModel, talk: Conversation) -> Encoded:
     )
 
 
-def _write(model: LoadedModel, encoded: dict[int, Encoded], decoding: Decoding) -> Iterator[tuple[int, Told]]:
+def _write(model: LoadedModel, encoded: dict[int, Encoded], decoding: Decoding) -> Iterator[tuple[int, JobEvent]]:
     places, asked = list(encoded), list(encoded.values())
-    spelling = [Spelling(model) for _ in asked]
+    detokenizer = [Detokenizer(model) for _ in asked]
     texts, written, complete = [""] * len(asked), [0] * len(asked), [False] * len(asked)
     for token in stream(prefill(model, asked, decoding.max_tokens), decoding):
         row, piece = token.row, ""
         if token.end:
-            complete[row], piece = True, spelling[row].rest()
+            complete[row], piece = True, detokenizer[row].rest()
         else:
             written[row] += 1
-            piece = spelling[row].add(token.id)
+            piece = detokenizer[row].add(token.id)
         texts[row] += piece
-        yield places[row], Told(piece)
+        yield places[row], JobEvent(piece)
     for row, place in enumerate(places):
-        if not complete[row] and (rest := spelling[row].rest()):
+        if not complete[row] and (rest := detokenizer[row].rest()):
             texts[row] += rest
-            yield place, Told(rest)
-        yield place, Told(Reply(texts[row], complete[row]), True, len(asked[row].prefix), written[row])
+            yield place, JobEvent(rest)
+        yield place, JobEvent(Reply(texts[row], complete[row]), True, len(asked[row].prefix), written[row])

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.predict.posts import Post, Prepared
 from mulcot.records import Prediction, Rejected
-from mulcot.serving.problems import Problem, TooLate
+from mulcot.serving.error_responses import Problem, TooLate
 
 
 class Turn(NamedTuple):
@@ -50,7 +50,7 @@ class Reply(NamedTuple):
     complete: bool
 
 
-class Told(NamedTuple):
+class JobEvent(NamedTuple):
     """Something new about a job."""
 
     news: str | Prediction | Rejected | Reply
@@ -65,7 +65,7 @@ class Job:
 
     question: Question
     kind: Kind
-    spoken: bool
+    streamed: bool
     """Whether the pieces of the chain are wanted."""
     deadline: float
     """By `time.monotonic`."""
@@ -76,7 +76,7 @@ class Job:
     """Nobody waits for it any more."""
     done: bool = False
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    _inbox: asyncio.Queue[Told | Problem] = field(default_factory=asyncio.Queue)
+    _inbox: asyncio.Queue[JobEvent | Problem] = field(default_factory=asyncio.Queue)
     _labelled: bool = False
     _said: int = 0
     """Characters that were passed on."""
@@ -93,21 +93,21 @@ class Job:
         self.begun = self.begun or time.monotonic()
         self._repeated = 0
 
-    def tell(self, told: Told) -> None:
+    def publish(self, event: JobEvent) -> None:
         """Passes on what is new and wanted."""
-        if isinstance(told.news, str):
-            start, self._repeated = self._repeated, self._repeated + len(told.news)
-            piece = told.news[max(0, self._said - start) :]
+        if isinstance(event.news, str):
+            start, self._repeated = self._repeated, self._repeated + len(event.news)
+            piece = event.news[max(0, self._said - start) :]
             self._said = max(self._said, self._repeated)
-            if self.spoken and piece:
-                self.send(Told(piece))
-        elif told.last:
-            self.send(told)
-        elif self.spoken and not self._labelled:
+            if self.streamed and piece:
+                self.send(JobEvent(piece))
+        elif event.last:
+            self.send(event)
+        elif self.streamed and not self._labelled:
             self._labelled = True
-            self.send(told)
+            self.send(event)
 
-    def send(self, news: Told | Problem) -> None:
+    def send(self, news: JobEvent | Problem) -> None:
         """From the model's thread to whoever waits."""
         if isinstance(news, Problem) or news.last:
             self.done, self.ended = True, time.monotonic()
@@ -116,17 +116,17 @@ class Job:
         except RuntimeError:  # the event loop has ended
             self.left = True
 
-    async def news(self) -> AsyncGenerator[Told]:
+    async def news(self) -> AsyncGenerator[JobEvent]:
         """Everything told, until the last; raises what the job ended with instead."""
         while True:
             try:
-                told = await asyncio.wait_for(self._inbox.get(), max(0, self.deadline - time.monotonic()))
+                event = await asyncio.wait_for(self._inbox.get(), max(0, self.deadline - time.monotonic()))
             except TimeoutError:
                 raise TooLate from None
-            if isinstance(told, Problem):
-                raise told
-            yield told
-            if told.last:
+            if isinstance(event, Problem):
+                raise event
+            yield event
+            if event.last:
                 return
 
     def timings(self) -> dict[str, float]:

@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mulcot.errors import MulcotError
-from mulcot.serving.guard import Guard
+from mulcot.serving.middleware import Guard
 from mulcot.serving.settings import Limits, Serving
 
 GRACE = 5.0

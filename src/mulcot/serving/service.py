@@ -9,15 +9,15 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
-from mulcot.backbones.vlm.decoding import Decoding
-from mulcot.serving.engine import Engine
-from mulcot.serving.jobs import Job, Kind, Question, Told
-from mulcot.serving.monitor import Monitor
-from mulcot.serving.pictures import Held, Pictures
-from mulcot.serving.problems import ClientLeft
-from mulcot.serving.remote import RemoteImages
+from mulcot.backbones.vlm.decoding_settings import Decoding
+from mulcot.serving.batching_engine import Engine
+from mulcot.serving.error_responses import ClientLeft
+from mulcot.serving.jobs import Job, JobEvent, Kind, Question
+from mulcot.serving.picture_opener import Held, PictureOpener
+from mulcot.serving.prometheus import Monitor
+from mulcot.serving.remote_pictures import RemoteImages
+from mulcot.serving.run_jobs import AnyPredictor, ServedPredictor
 from mulcot.serving.settings import Serving
-from mulcot.serving.work import Answering, Asked
 
 T = TypeVar("T")
 
@@ -25,17 +25,17 @@ T = TypeVar("T")
 class Service:
     """One model, served."""
 
-    def __init__(self, predictor: Asked, serving: Serving) -> None:
+    def __init__(self, predictor: AnyPredictor, serving: Serving) -> None:
         self.predictor = predictor
         self.serving = serving
         self.deadline = serving.deadline
         self.monitor = Monitor()
-        answering = Answering(predictor)
+        answering = ServedPredictor(predictor)
         self.converses = answering.converses
         self.engine = Engine(answering, room=serving.queue, batch_size=serving.batch_size, monitor=self.monitor)
         limits = serving.limits
         remote = RemoteImages(serving.image_hosts, limits.images.max_bytes)
-        self.pictures = Pictures(limits.images, remote, Held(limits.pictures), answering.prepare)
+        self.pictures = PictureOpener(limits.images, remote, Held(limits.pictures), answering.prepare)
         self.monitor.gauges |= {
             "mulcot_queue_length": ("Requests that wait.", lambda: self.engine.waiting),
             "mulcot_ready": ("Whether requests are answered.", lambda: self.engine.alive),
@@ -46,7 +46,7 @@ class Service:
         """How chains are written."""
         return self.predictor.decoding
 
-    async def ask(self, posts: Sequence[Question], kind: Kind) -> list[tuple[Told, Job]]:
+    async def ask(self, posts: Sequence[Question], kind: Kind) -> list[tuple[JobEvent, Job]]:
         """The whole answers, in order. All are admitted, or none."""
         jobs = self.engine.admit(posts, kind, self.deadline)
         try:
@@ -55,13 +55,13 @@ class Service:
             for job in jobs:
                 self.engine.leave(job)
 
-    async def watch(self, post: Question, kind: Kind) -> AsyncGenerator[tuple[Told, Job]]:
+    async def watch(self, post: Question, kind: Kind) -> AsyncGenerator[tuple[JobEvent, Job]]:
         """Everything told about one; leaving stops the work."""
-        (job,) = self.engine.admit([post], kind, self.deadline, spoken=True)
+        (job,) = self.engine.admit([post], kind, self.deadline, streamed=True)
         try:
             async with aclosing(job.news()) as news:
-                async for told in news:
-                    yield told, job
+                async for event in news:
+                    yield event, job
         finally:
             self.engine.leave(job)
 

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.errors import TrainingError
 from mulcot.records import Example, Json, Rationale, read_lines
 from mulcot.rundir import atomic, write_text
 from mulcot.settings import fingerprint, volatile
 from mulcot.stages.base import Job, Stage
-from mulcot.stages.learning import MODEL, chains_of, load_model, training_examples, weights_hash
+from mulcot.stages.shared_training import MODEL, chains_of, load_model, training_examples, weights_hash
 
 if TYPE_CHECKING:
-    from mulcot.training.lessons import Desk, Lesson
+    from mulcot.training.items import ExampleEncoder, TrainingItem
 
 
 class AnnotateStage(Stage):
@@ -55,13 +55,13 @@ class AnnotateStage(Stage):
 
     def run(self, job: Job) -> Json:
         """Samples what is missing, chooses, then stores what is missing."""
-        from mulcot.training.guard import memory_advice
-        from mulcot.training.lessons import Desk, make_lessons
+        from mulcot.training.items import ExampleEncoder, make_training_items
+        from mulcot.training.stopping import memory_advice
 
-        desk = Desk(load_model(job, "assistant"), job.task, job.gallery())
+        encoder = ExampleEncoder(load_model(job, "assistant"), job.task, job.gallery())
         train, teachers = training_examples(job), chains_of(job, "teacher")
         with memory_advice("annotate", f"Lower annotate.batch_size (now {self.batch_size})."):
-            reasons = self._sample(job, desk, train)
+            reasons = self._sample(job, encoder, train)
             own = list(read_lines(job.folder / "rationales.jsonl", Rationale))
             if reasons and not own:
                 why = ", ".join(f"{name.removeprefix('rejected_')} {number:,}" for name, number in reasons.items())
@@ -69,15 +69,15 @@ class AnnotateStage(Stage):
                     f"none of the assistant's {self.samples * len(train):,} chains is right and whole ({why}): the "
                     f"student learns from the teacher's {len(teachers):,} alone"
                 )
-            lessons = make_lessons(train, [teachers, own], job.task, label_only=True)
+            items = make_training_items(train, [teachers, own], job.task, label_only=True)
             # A student that learns from the teacher's chains alone has label-only lessons of its own.
-            known = {lesson.key for lesson in lessons}
-            alone = make_lessons(train, [teachers], job.task, label_only=True)
-            lessons += [lesson for lesson in alone if lesson.key not in known]
-            self._store(job, desk, lessons)
+            known = {item.key for item in items}
+            alone = make_training_items(train, [teachers], job.task, label_only=True)
+            items += [item for item in alone if item.key not in known]
+            self._store(job, encoder, items)
         return {"sampled": self.samples * len(train), "accepted": len(own), "lessons": len(known), **reasons}
 
-    def _sample(self, job: Job, desk: Desk, train: Sequence[Example]) -> Json:
+    def _sample(self, job: Job, encoder: ExampleEncoder, train: Sequence[Example]) -> Json:
         """Writes what is missing of chains/, then rationales.jsonl and failures.jsonl out of it."""
         wanted = [(example, number) for example in train for number in range(self.samples)]
         replies: list[str] = []
@@ -87,7 +87,7 @@ class AnnotateStage(Stage):
                 path = job.folder / f"chains/shard-{index:05d}.jsonl"
                 found = _kept(path, part)
                 if found is None:
-                    found = list(self._write(desk, part, job.seed))
+                    found = list(self._write(encoder, part, job.seed))
                     write_text(path, "".join(map(_line, part, found)))
                 replies += found
                 bar.advance(len(part))
@@ -113,42 +113,42 @@ class AnnotateStage(Stage):
                 failures.write(json.dumps(failed, ensure_ascii=True).encode() + b"\n")
         return {f"rejected_{reason}": number for reason, number in sorted(reasons.items())}
 
-    def _write(self, desk: Desk, part: Sequence[tuple[Example, int]], seed: int) -> Iterator[str]:
+    def _write(self, encoder: ExampleEncoder, part: Sequence[tuple[Example, int]], seed: int) -> Iterator[str]:
         """What the assistant writes about some examples."""
         from mulcot.backbones.vlm.answer import answers
 
         decoding = self.decoding.model_copy(update={"seed": self.decoding.seed + seed})
         # Samples depend on the name of what is asked: each of an example's chains has one of its own.
         asked = (
-            dataclasses.replace(desk.question(example, chain=True), id=f"{example.id}/{number}")
+            dataclasses.replace(encoder.question(example, chain=True), id=f"{example.id}/{number}")
             for example, number in part
         )
-        for said in answers(desk.model, asked, decoding, self.batch_size):
+        for said in answers(encoder.model, asked, decoding, self.batch_size):
             assert said.chain is not None
             yield said.chain.text
 
-    def _store(self, job: Job, desk: Desk, lessons: Sequence[Lesson]) -> None:
+    def _store(self, job: Job, encoder: ExampleEncoder, items: Sequence[TrainingItem]) -> None:
         """Writes what is missing of soft_labels/."""
-        from mulcot.training.softlabels import Annotator, SoftIndex
+        from mulcot.training.soft_label_store import SoftIndex, SoftLabelWriter
 
-        width = desk.model.words.known  # heads of one family are padded to different widths beyond the vocabulary
+        width = encoder.model.words.known  # heads of one family are padded to different widths beyond the vocabulary
         index = SoftIndex(
             model=weights_hash(job.before["assistant"] / MODEL),
-            preprocessing=desk.model.preprocessing(),
+            preprocessing=encoder.model.preprocessing(),
             k=min(self.top_k, width),
             temperatures=self.temperatures,
             width=width,
             rows_per_shard=self.shard,
-            rows=len(lessons),
-            keys=fingerprint([[lesson.key, lesson.chain] for lesson in lessons]),
+            rows=len(items),
+            keys=fingerprint([[item.key, item.chain] for item in items]),
         )
         soft = job.folder / "soft_labels"
         soft.mkdir(exist_ok=True)
-        annotator = Annotator(soft, index, desk, self.batch_size)
+        annotator = SoftLabelWriter(soft, index, encoder, self.batch_size)
         missing = set(annotator.missing())
-        with job.reporter.bar("annotate: soft labels", total=len(lessons), unit="lessons") as bar:
-            for number, start in enumerate(range(0, len(lessons), self.shard)):
-                part = lessons[start : start + self.shard]
+        with job.reporter.bar("annotate: soft labels", total=len(items), unit="lessons") as bar:
+            for number, start in enumerate(range(0, len(items), self.shard)):
+                part = items[start : start + self.shard]
                 if number in missing:
                     annotator.write(number, part)
                 bar.advance(len(part))

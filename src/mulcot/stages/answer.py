@@ -14,38 +14,38 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.datasets.base import Dataset
 from mulcot.errors import DataError, StageMissing
-from mulcot.multimodal_cot.asking_options import Wording
-from mulcot.multimodal_cot.formats import AnswerFormat, Reason, human_reason
-from mulcot.multimodal_cot.rationales import EXPLAINED, TAUGHT, Authors, find_reasons, load_explained, load_taught
+from mulcot.multimodal_cot.formats import AnswerFormat, SourcedRationale, human_rationale
+from mulcot.multimodal_cot.model_format import ModelFormat
+from mulcot.multimodal_cot.rationales import EXPLAINED, TAUGHT, Authors, find_rationales, load_explained, load_taught
 from mulcot.multimodal_cot.settings import T5Fusion
 from mulcot.records import Example, Json
 from mulcot.stages.base import Job, Stage
-from mulcot.stages.captions import need_captions
-from mulcot.stages.learning import MODEL, STATES, examples_of, part_of, training_examples, warn_of_one_answer
-from mulcot.stages.questions import (
+from mulcot.stages.shared_captions import need_captions
+from mulcot.stages.shared_t5_training import (
     PUBLISHED,
-    Looking,
+    T5DevEvaluation,
     all_examples,
     captioned,
     features_of,
     fusion_problems,
-    keep,
-    load_clerk,
+    keep_model,
+    load_runner,
     open_machine,
-    teach,
     teacher_chains,
+    train_t5,
 )
+from mulcot.stages.shared_training import MODEL, STATES, examples_of, part_of, training_examples, warn_of_one_answer
 from mulcot.tasks.base import Task
 from mulcot.training.settings import Training
 
 if TYPE_CHECKING:
-    from mulcot.multimodal_cot.judging import AnswerJudge, Examined
-    from mulcot.multimodal_cot.runner import Clerk
+    from mulcot.multimodal_cot.dev_evaluation import AnswerEvaluator, LabelledQuestion
+    from mulcot.multimodal_cot.runner import T5Runner
 
-NOTHING = Reason("", "none")
+NOTHING = SourcedRationale("", "none")
 WITH_RATIONALE = ("QCM-RA", "QCM-AR")
 ROOM = 512
 
@@ -77,7 +77,7 @@ class AnswerStage(Stage):
     """Which model learns."""
     training: Training = PUBLISHED
     """How long and how fast."""
-    watch: Looking = Looking()
+    watch: T5DevEvaluation = T5DevEvaluation()
     """What is looked at meanwhile."""
     decoding: Decoding = Decoding(max_tokens=64)
     """How `QCM-RA` and `QCM-AR` are written on dev; the other formats are scored."""
@@ -118,22 +118,22 @@ class AnswerStage(Stage):
         if self.format in WITH_RATIONALE:
             train = [example for example in train if example.id in reasons]
         watched = self._watched(job, train)
-        clerk = load_clerk(self.backbone, job, features, self.watch.batch_size)
+        runner = load_runner(self.backbone, job, features, self.watch.batch_size)
         questions = [
-            self._wording.question(job.task, one, reasons.get(one.id, NOTHING).text, taught=True) for one in train
+            self._model_format.question(job.task, one, reasons.get(one.id, NOTHING).text, taught=True) for one in train
         ]
-        result, cut = teach(
+        result, cut = train_t5(
             job,
-            clerk,
+            runner,
             questions,
             machine=machine,
             folder=job.folder.path,
             label=self.name,
             training=self.training,
-            judge=self._judge(job, clerk, watched, reasons),
+            judge=self._judge(job, runner, watched, reasons),
         )
         if machine.rank == 0:
-            keep(job, result.best_folder, job.folder / MODEL, self._told(job))
+            keep_model(job, result.best_folder, job.folder / MODEL, self._answering_format(job))
         machine.release()
         warn_of_one_answer(job, self.name, result.best.value, *watched)
         sources = Counter(reasons.get(example.id, NOTHING).source for example in train)
@@ -144,22 +144,22 @@ class AnswerStage(Stage):
         return {"taught": len(train), **told, "best_step": result.best_step, "dev_accuracy": accuracy, **cut}
 
     @property
-    def _wording(self) -> Wording:
-        return Wording(format=self.format, captions=self.captions)
+    def _model_format(self) -> ModelFormat:
+        return ModelFormat(format=self.format, captions=self.captions)
 
-    def _told(self, job: Job) -> Wording:
+    def _answering_format(self, job: Job) -> ModelFormat:
         """The format with the place of the model that writes the rationales."""
         if self.format != "QCMG-A":
-            return self._wording
+            return self._model_format
         other = os.path.relpath(job.before["rationale"] / MODEL, job.folder / MODEL)
-        return self._wording.model_copy(update={"rationale_model": other})
+        return self._model_format.model_copy(update={"rationale_model": other})
 
-    def _reasons(self, job: Job) -> Mapping[str, Reason]:
+    def _reasons(self, job: Job) -> Mapping[str, SourcedRationale]:
         """The rationales of the training examples, by id."""
         if self.format == "QCM-A":
             return {}
         if self.format != "QCMG-A":
-            return find_reasons(training_examples(job), teacher_chains(job), self.authors, lecture=False)
+            return find_rationales(training_examples(job), teacher_chains(job), self.authors, lecture=False)
         before = job.before["rationale"]
         written = _said(before / EXPLAINED, "model")
         if self.rationales == "gold":
@@ -170,9 +170,9 @@ class AnswerStage(Stage):
             return written
         return {**written, **_said(before / EXPLAINED, "cross_fitted")}  # what nobody explained is in no fold
 
-    def _mixed(self, job: Job, taught: Mapping[str, Reason]) -> Mapping[str, Reason]:
+    def _mixed(self, job: Job, taught: Mapping[str, SourcedRationale]) -> Mapping[str, SourcedRationale]:
         """With the lecture, where a person wrote the rationale."""
-        lectures = {one.id: human_reason(one, lecture=True) for one in all_examples(job)}
+        lectures = {one.id: human_rationale(one, lecture=True) for one in all_examples(job)}
         mixed = {key: lectures.get(key) if reason.source == "human" else None for key, reason in taught.items()}
         return {key: mixed[key] or reason for key, reason in taught.items()}
 
@@ -186,30 +186,36 @@ class AnswerStage(Stage):
         return dev, watched
 
     def _judge(
-        self, job: Job, clerk: Clerk, watched: tuple[list[Example], list[Example]], reasons: Mapping[str, Reason]
-    ) -> AnswerJudge:
+        self,
+        job: Job,
+        runner: T5Runner,
+        watched: tuple[list[Example], list[Example]],
+        reasons: Mapping[str, SourcedRationale],
+    ) -> AnswerEvaluator:
         """On dev with the rationales that the first model wrote."""
-        from mulcot.multimodal_cot.judging import AnswerJudge
+        from mulcot.multimodal_cot.dev_evaluation import AnswerEvaluator
 
         written = {}
         if self.format == "QCMG-A":
             written = {k: row.text for k, row in load_explained(job.before["rationale"] / EXPLAINED, "model").items()}
         dev, watching = watched
-        return AnswerJudge(
-            clerk,
-            self._wording,
+        return AnswerEvaluator(
+            runner,
+            self._model_format,
             dev=[self._examined(job.task, one, written.get(one.id, "")) for one in dev],
             train=[self._examined(job.task, one, reasons.get(one.id, NOTHING).text) for one in watching],
             decoding=self.decoding,
         )
 
-    def _examined(self, task: Task, example: Example, rationale: str) -> Examined:
-        from mulcot.multimodal_cot.judging import Examined
+    def _examined(self, task: Task, example: Example, rationale: str) -> LabelledQuestion:
+        from mulcot.multimodal_cot.dev_evaluation import LabelledQuestion
 
-        question = self._wording.question(task, example, rationale)
-        return Examined(question, self._wording.asked(task, example), example.label or "")
+        question = self._model_format.question(task, example, rationale)
+        return LabelledQuestion(question, self._model_format.asked(task, example), example.label or "")
 
 
-def _said(path: Path, source: str) -> dict[str, Reason]:
+def _said(path: Path, source: str) -> dict[str, SourcedRationale]:
     """What was written about training examples, by id."""
-    return {key: Reason(row.text, row.source) for key, row in load_explained(path, source, ("train",)).items()}
+    return {
+        key: SourcedRationale(row.text, row.source) for key, row in load_explained(path, source, ("train",)).items()
+    }

@@ -15,10 +15,10 @@ from mulcot.backbones.base import Backbone, Lora, backbones
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.plugin import Plugin
 from mulcot.stages.base import Job
-from mulcot.stages.learning import Course, LearningStage, chains_of, training_examples
+from mulcot.stages.shared_training import LearningStage, LearningTask, chains_of, training_examples
 
 if TYPE_CHECKING:
-    from mulcot.training.lessons import Desk
+    from mulcot.training.items import ExampleEncoder
 
 PUBLISHED = QwenVL(model="Qwen/Qwen2.5-VL-7B-Instruct", lora=Lora(dropout=0.2))
 
@@ -34,10 +34,12 @@ class AssistantStage(LearningStage):
     without_chain: Literal["label_only", "skip"] = "label_only"
     """Examples for which the teacher found no chain: learn their label alone, or leave them out."""
 
-    def course(self, job: Job, desk: Desk) -> Course:
+    def learning_task(self, job: Job, encoder: ExampleEncoder) -> LearningTask:
         """The teacher's chains."""
-        from mulcot.training.lessons import Lessons, make_lessons
+        from mulcot.training.items import TrainingItems, make_training_items
 
         label_only = self.without_chain == "label_only"
-        lessons = make_lessons(training_examples(job), [chains_of(job, "teacher")], job.task, label_only=label_only)
-        return Course(Lessons(desk, lessons), self.objective)
+        items = make_training_items(
+            training_examples(job), [chains_of(job, "teacher")], job.task, label_only=label_only
+        )
+        return LearningTask(TrainingItems(encoder, items), self.objective)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mulcot.datasets.base import Dataset, read
-from mulcot.datasets.statistics import Census
+from mulcot.datasets.statistics import DatasetCounter
 from mulcot.errors import DataError, NothingUsable
 from mulcot.media import Store
 from mulcot.records import Example, Json
@@ -35,7 +35,7 @@ class DatasetStage(Stage):
 
     def run(self, job: Job) -> Json:
         """Streams the rows once; nothing is held in memory but counters and hashes."""
-        census = Census(job.dataset, job.task)
+        counter = DatasetCounter(job.dataset, job.task)
         store = Store(job.folder / "pictures")
         with (
             atomic(job.folder / "examples.jsonl") as examples,
@@ -43,11 +43,11 @@ class DatasetStage(Stage):
             job.reporter.bar("dataset", unit="rows") as bar,
         ):
             for record in read(job.dataset, job.task, store):
-                census.add(record)
+                counter.add(record)
                 file = examples if isinstance(record, Example) else rejected
                 file.write(record.to_line().encode("utf-8", "backslashreplace"))
                 bar.advance()
-        statistics = census.statistics()
+        statistics = counter.statistics()
         write_json(job.folder / "statistics.json", statistics.to_json())
         counts = statistics.summary()
         if not counts["examples"]:

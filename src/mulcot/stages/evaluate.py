@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.predict.model_folders import fitted_folder, save_temperature
 from mulcot.records import Json, Prediction, Rationale, read_lines
 from mulcot.rundir import write_json, write_text
 from mulcot.settings import volatile
 from mulcot.stages.base import Job
-from mulcot.stages.evaluation_sets import SetsStage
-from mulcot.stages.learning import MODEL, WITHOUT, chains_of, device, examples_of, part_of, training_examples
+from mulcot.stages.shared_evaluation_sets import SetsStage
+from mulcot.stages.shared_training import MODEL, WITHOUT, chains_of, device, examples_of, part_of, training_examples
+from mulcot.teacher.labelling.chain_files import Failure
 from mulcot.teacher.labelling.own_answer import ANSWERS
-from mulcot.teacher.labelling.results import Failure
 
 if TYPE_CHECKING:
-    from mulcot.evaluation.asking import Contestant
+    from mulcot.evaluation.ask_model import EvalVariant
     from mulcot.evaluation.scores import SetScores
-    from mulcot.evaluation.set_results import Board
+    from mulcot.evaluation.set_results import SetResults
     from mulcot.predict.predictor import Predictor
 
 Model = Literal["teacher", "assistant", "student"]
@@ -68,27 +68,29 @@ class EvaluateStage(SetsStage):
         """Asks everyone what is not yet answered, then scores."""
         from mulcot.evaluation.references import find_references
         from mulcot.evaluation.scores import Scores
-        from mulcot.evaluation.scoring import Marker
-        from mulcot.evaluation.set_results import Board
+        from mulcot.evaluation.scoring import Scorer
+        from mulcot.evaluation.set_results import SetResults
         from mulcot.metrics.chains import ChainScorer
-        from mulcot.training.guard import memory_advice
+        from mulcot.training.stopping import memory_advice
 
-        marker = Marker(job.task, ChainScorer(similarity=self.similarity, reporter=job.reporter))
+        scorer = Scorer(job.task, ChainScorer(similarity=self.similarity, reporter=job.reporter))
         rationales = chains_of(job, "teacher")
-        boards = [
-            Board(marker, data, find_references(job.task, data.examples, () if data.dataset else rationales))
+        all_results = [
+            SetResults(scorer, data, find_references(job.task, data.examples, () if data.dataset else rationales))
             for data in self.sets(job)
         ]
-        notes = self._without_model(job, boards, {rationale.example_id: rationale for rationale in rationales})
+        notes = self._without_model(job, all_results, {rationale.example_id: rationale for rationale in rationales})
         with memory_advice("evaluate", f"Lower evaluate.batch_size (now {self.batch_size})."):
-            self._ask_models(job, boards)
-        sets = {board.data.name: board.scores(STUDENT) for board in boards}
+            self._ask_models(job, all_results)
+        sets = {set_results.data.name: set_results.scores(STUDENT) for set_results in all_results}
         found = Scores(task=job.task.name, sets=sets, notes=notes)
         self.judge_answers(job, found.sets, STUDENT)
         write_json(job.folder / "scores.json", found.model_dump(mode="json"))
         return _counts(found.sets)
 
-    def _without_model(self, job: Job, boards: Sequence[Board], rationales: Mapping[str, Rationale]) -> list[str]:
+    def _without_model(
+        self, job: Job, all_results: Sequence[SetResults], rationales: Mapping[str, Rationale]
+    ) -> list[str]:
         """The majority label and what the teacher answered; returns why the teacher is left out, where it was asked."""
         from mulcot.evaluation.teacher import HOW, teacher_answers, why_not
         from mulcot.metrics.floors import majority
@@ -98,34 +100,34 @@ class EvaluateStage(SetsStage):
         answers = {answer.id: answer for answer in read_lines(path, Prediction)} if path.exists() else {}
         notes = []
         usual = majority([example.label or "" for example in training_examples(job)])
-        for board in boards:
-            examples = board.data.examples
+        for set_results in all_results:
+            examples = set_results.data.examples
             if "majority" in self.baselines:
                 always = [Prediction(id=example.id, label=usual) for example in examples]
-                board.add("majority", f"always {usual}, the most frequent label in training", always)
-            if "teacher" not in self.models or board.data.dataset is not None:
+                set_results.add("majority", f"always {usual}, the most frequent label in training", always)
+            if "teacher" not in self.models or set_results.data.dataset is not None:
                 continue
             said = teacher_answers(examples, answers)
             if said is not None:
                 lines = "".join(answer.to_line() for answer in said)
-                write_text(job.folder / "predictions" / board.data.name / "teacher.jsonl", lines)
-                board.add("teacher", HOW, said)
-            elif (note := why_not(board.data.name, examples, rationales, failed, kept=path.exists())) is not None:
+                write_text(job.folder / "predictions" / set_results.data.name / "teacher.jsonl", lines)
+                set_results.add("teacher", HOW, said)
+            elif (note := why_not(set_results.data.name, examples, rationales, failed, kept=path.exists())) is not None:
                 job.reporter.say(f"evaluate: {note}")
                 notes.append(note)
         return notes
 
-    def _ask_models(self, job: Job, boards: Sequence[Board]) -> None:
+    def _ask_models(self, job: Job, all_results: Sequence[SetResults]) -> None:
         for name in self.models:
             if name != "teacher":
-                self._ask_model(job, name, job.before[name] / MODEL, boards)
+                self._ask_model(job, name, job.before[name] / MODEL, all_results)
         alone = job.before[STUDENT] / WITHOUT / MODEL
         if WITHOUT in self.baselines and alone.is_dir():
-            self._ask_model(job, WITHOUT, alone, boards)
+            self._ask_model(job, WITHOUT, alone, all_results)
 
-    def _ask_model(self, job: Job, name: str, folder: Path, boards: Sequence[Board]) -> None:
+    def _ask_model(self, job: Job, name: str, folder: Path, all_results: Sequence[SetResults]) -> None:
         """One model on all sets; it is loaded once."""
-        from mulcot.evaluation.asking import ask_set
+        from mulcot.evaluation.ask_model import ask_set
         from mulcot.predict.predictor import Predictor
 
         kept = job.folder / "predictions"
@@ -135,48 +137,48 @@ class EvaluateStage(SetsStage):
         temperature = self._temperature(job, name, predictor) if self.calibrate else None
         stage = folder.parent.relative_to(job.folder.path.parent).as_posix()
         save_temperature(fitted_folder(job.folder, stage), temperature)
-        for board in boards:
-            for contestant in self._contestants(name):
-                answers = ask_set(predictor, contestant, board.data, kept, job.reporter)
-                own = None if contestant.generate else temperature
-                board.add(contestant.name, contestant.how, answers, own)
+        for set_results in all_results:
+            for variant in self._variants(name):
+                answers = ask_set(predictor, variant, set_results.data, kept, job.reporter)
+                own = None if variant.generate else temperature
+                set_results.add(variant.name, variant.how, answers, own)
             if name == STUDENT and self.faithfulness:
-                self._ask_again(job, predictor, board)
+                self._ask_again(job, predictor, set_results)
 
-    def _ask_again(self, job: Job, predictor: Predictor, board: Board) -> None:
+    def _ask_again(self, job: Job, predictor: Predictor, set_results: SetResults) -> None:
         """The student with other pictures and parts of chains, on some examples."""
-        from mulcot.evaluation.faithfulness import examine
+        from mulcot.evaluation.faithfulness import measure_faithfulness
 
-        places = {example.id: place for place, example in enumerate(board.data.examples)}
-        some = part_of(board.data.examples, self.faithfulness, job.seed)
-        answers = [board.answers[STUDENT][places[example.id]] for example in some]
-        data = dataclasses.replace(board.data, examples=tuple(some))
-        found = examine(predictor, data, answers, job.folder / "predictions", job.reporter)
-        board.add_faithfulness(STUDENT, found)
+        places = {example.id: place for place, example in enumerate(set_results.data.examples)}
+        some = part_of(set_results.data.examples, self.faithfulness, job.seed)
+        answers = [set_results.answers[STUDENT][places[example.id]] for example in some]
+        data = dataclasses.replace(set_results.data, examples=tuple(some))
+        found = measure_faithfulness(predictor, data, answers, job.folder / "predictions", job.reporter)
+        set_results.add_faithfulness(STUDENT, found)
 
-    def _contestants(self, name: str) -> Iterator[Contestant]:
-        from mulcot.evaluation.asking import Contestant
+    def _variants(self, name: str) -> Iterator[EvalVariant]:
+        from mulcot.evaluation.ask_model import EvalVariant
 
         if name == WITHOUT:
-            yield Contestant(name, "the student's backbone, trained on gold labels alone", label_only=True)
+            yield EvalVariant(name, "the student's backbone, trained on gold labels alone", label_only=True)
             return
-        yield Contestant(name, f"the {name}: label scored over the label set, chain beside it")
+        yield EvalVariant(name, f"the {name}: label scored over the label set, chain beside it")
         if self.published_protocol:
-            yield Contestant(f"{name}_generated", f"the {name}: chain and label in two generations", generate=True)
+            yield EvalVariant(f"{name}_generated", f"the {name}: chain and label in two generations", generate=True)
         if name == STUDENT and "text_only" in self.baselines:
-            yield Contestant("text_only", "the student with grey pictures", view="text_only", label_only=True)
+            yield EvalVariant("text_only", "the student with grey pictures", view="text_only", label_only=True)
         if name == STUDENT and "image_only" in self.baselines:
-            yield Contestant("image_only", "the student without words", view="image_only", label_only=True)
+            yield EvalVariant("image_only", "the student without words", view="image_only", label_only=True)
 
     def _temperature(self, job: Job, name: str, predictor: Predictor) -> float | None:
         """Fitted on dev; None where dev has nothing to fit on."""
-        from mulcot.evaluation.asking import Contestant, EvaluationSet, ask_set
+        from mulcot.evaluation.ask_model import EvaluationSet, EvalVariant, ask_set
         from mulcot.evaluation.scoring import probability_table
         from mulcot.metrics.calibration import fit_temperature
 
         dev = EvaluationSet(DEV, tuple(examples_of(job, DEV)), job.gallery())
-        contestant = Contestant(name, "", label_only=True)
-        answers = ask_set(predictor, contestant, dev, job.folder / "calibration", job.reporter)
+        variant = EvalVariant(name, "", label_only=True)
+        answers = ask_set(predictor, variant, dev, job.folder / "calibration", job.reporter)
         pairs = [(e, a) for e, a in zip(dev.examples, answers, strict=True) if isinstance(a, Prediction)]
         rows, right = probability_table(job.task, pairs)
         return fit_temperature(rows, right) if rows else None

@@ -17,22 +17,22 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from mulcot.backbones.vlm.decoding import Decoding
-from mulcot.multimodal_cot.formats import Reason, human_reason
+from mulcot.backbones.vlm.decoding_settings import Decoding
+from mulcot.multimodal_cot.formats import SourcedRationale, human_rationale
 from mulcot.multimodal_cot.rationales import TAUGHT, load_taught
 from mulcot.predict.model_folders import fitted_folder, save_temperature
 from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.rundir import write_json
 from mulcot.settings import volatile
 from mulcot.stages.base import Job
-from mulcot.stages.evaluation_sets import SetsStage
-from mulcot.stages.learning import MODEL, device, examples_of, training_examples
-from mulcot.stages.questions import captioned, features_of
+from mulcot.stages.shared_evaluation_sets import SetsStage
+from mulcot.stages.shared_t5_training import captioned, features_of
+from mulcot.stages.shared_training import MODEL, device, examples_of, training_examples
 
 if TYPE_CHECKING:
     from mulcot.evaluation.references import Reference
     from mulcot.evaluation.scores import SetScores
-    from mulcot.evaluation.set_results import Board
+    from mulcot.evaluation.set_results import SetResults
     from mulcot.multimodal_cot.predictor import TwoStagePredictor
 
 Baseline = Literal["majority", "text_only", "no_rationale", "gold_rationale"]
@@ -63,21 +63,23 @@ class EvaluateQuestionsStage(SetsStage):
 
     def run(self, job: Job) -> Json:
         """Asks what is not yet answered, then scores."""
-        from mulcot.training.guard import memory_advice
+        from mulcot.training.stopping import memory_advice
 
         with memory_advice("evaluate", f"Lower evaluate.batch_size (now {self.batch_size})."):
             return self._evaluate(job)
 
     def _evaluate(self, job: Job) -> Json:
-        from mulcot.evaluation.published_science import published_rows
+        from mulcot.evaluation.published_numbers_science import published_rows
         from mulcot.evaluation.scores import Scores
-        from mulcot.evaluation.scoring import Marker
-        from mulcot.evaluation.set_results import Board
+        from mulcot.evaluation.scoring import Scorer
+        from mulcot.evaluation.set_results import SetResults
         from mulcot.metrics.chains import ChainScorer
         from mulcot.multimodal_cot.predictor import TwoStagePredictor
 
-        scorer = ChainScorer(similarity=self.similarity, reporter=job.reporter, variants=("multimodal_cot", "standard"))
-        marker = Marker(job.task, scorer)
+        chain_scorer = ChainScorer(
+            similarity=self.similarity, reporter=job.reporter, variants=("multimodal_cot", "standard")
+        )
+        scorer = Scorer(job.task, chain_scorer)
         predictor = TwoStagePredictor.load(
             job.before["answer"] / MODEL,
             device(),
@@ -92,31 +94,33 @@ class EvaluateQuestionsStage(SetsStage):
         taught = _taught(job)
         for data in self.sets(job):
             data = dataclasses.replace(data, examples=tuple(captioned(job, data.examples)))
-            board = Board(marker, data, _references(data.examples, {} if data.dataset else taught))
-            self._fill(job, board, predictor, temperature)
+            set_results = SetResults(scorer, data, _references(data.examples, {} if data.dataset else taught))
+            self._fill(job, set_results, predictor, temperature)
             published = published_rows(data.dataset.name) if data.dataset else []
-            sets[data.name] = self._scores(job, board).model_copy(update={"published": published})
+            sets[data.name] = self._scores(job, set_results).model_copy(update={"published": published})
         self.judge_answers(job, sets, PAIR)
         found = Scores(task=job.task.name, sets=sets, published=published_rows(job.dataset.name))
         write_json(job.folder / "scores.json", found.model_dump(mode="json"))
         return _counts(sets)
 
-    def _fill(self, job: Job, board: Board, predictor: TwoStagePredictor, temperature: float | None) -> None:
+    def _fill(self, job: Job, set_results: SetResults, predictor: TwoStagePredictor, temperature: float | None) -> None:
         """Everyone's answers to one set."""
         from mulcot.metrics.floors import majority
 
-        examples, gallery = board.data.examples, board.data.gallery
-        ask = _Asker(job, board.data.name, predictor)
+        examples, gallery = set_results.data.examples, set_results.data.gallery
+        ask = _Asker(job, set_results.data.name, predictor)
         if "majority" in self.baselines:
             usual = majority([example.label or "" for example in training_examples(job)])
             always = [Prediction(id=example.id, label=usual) for example in examples]
-            board.add("majority", f"always {usual}, the most frequent answer in training", always)
+            set_results.add("majority", f"always {usual}, the most frequent answer in training", always)
         pair = ask(PAIR, examples, lambda some: predictor.predict(some, gallery))
-        board.add(PAIR, "rationale, then every choice scored" if predictor.scores else "written", pair, temperature)
+        set_results.add(
+            PAIR, "rationale, then every choice scored" if predictor.scores else "written", pair, temperature
+        )
         if "text_only" in self.baselines and any(example.images for example in examples):
             blind = [dataclasses.replace(example, images=(), caption=None) for example in examples]
             said = ask("text_only", blind, lambda some: predictor.predict(some, gallery))
-            board.add("text_only", "the same models without pictures and captions", said)
+            set_results.add("text_only", "the same models without pictures and captions", said)
         if not predictor.scores:
             return
         own = {answer.id: answer.chain or "" for answer in pair if isinstance(answer, Prediction)}
@@ -125,7 +129,7 @@ class EvaluateQuestionsStage(SetsStage):
             readings.append(("generated", "rationale, then the answer written, as published", own, True))
         if predictor.explainer is not None and "no_rationale" in self.baselines:
             readings.append(("no_rationale", "the answering model without a rationale", {}, False))
-        right = {example_id: reference.text for example_id, reference in board.references.items()}
+        right = {example_id: reference.text for example_id, reference in set_results.references.items()}
         without = sum(example.id not in right for example in examples)
         if predictor.explainer is not None and right and "gold_rationale" in self.baselines:
             rest = f"; {without:,} questions without one keep their own" if without else ""
@@ -137,20 +141,22 @@ class EvaluateQuestionsStage(SetsStage):
                 given = [texts.get(example.id, "") for example in some]
                 return predictor.answer_with(some, given, gallery, generate=written)
 
-            board.add(name, how, ask(name, examples, answer), own=False)
+            set_results.add(name, how, ask(name, examples, answer), own=False)
 
-    def _scores(self, job: Job, board: Board) -> SetScores:
+    def _scores(self, job: Job, set_results: SetResults) -> SetScores:
         """With what is special about questions."""
         from mulcot.evaluation.question_scoring import score_questions, with_repaired
 
-        examples = board.data.examples
+        examples = set_results.data.examples
         found = {
-            name: score_questions(examples, answers, board.models[name].labels.intervals["accuracy"])
-            for name, answers in board.answers.items()
+            name: score_questions(examples, answers, set_results.models[name].labels.intervals["accuracy"])
+            for name, answers in set_results.answers.items()
         }
-        if "text_only" in board.answers:
-            found[PAIR] = with_repaired(found[PAIR], examples, board.answers[PAIR], board.answers["text_only"])
-        return board.scores(PAIR).model_copy(update={"questions": found})
+        if "text_only" in set_results.answers:
+            found[PAIR] = with_repaired(
+                found[PAIR], examples, set_results.answers[PAIR], set_results.answers["text_only"]
+            )
+        return set_results.scores(PAIR).model_copy(update={"questions": found})
 
     def _temperature(self, job: Job, predictor: TwoStagePredictor) -> float | None:
         """Fitted on dev; None where dev has nothing to fit on."""
@@ -177,29 +183,29 @@ class _Asker:
         self, who: str, examples: Sequence[Example], answer: Callable[[Sequence[Example]], Answers]
     ) -> Answers:
         """The answers in the order of the examples."""
-        from mulcot.evaluation.asking import AGAIN, read_answers
-        from mulcot.predict.resumable_output import Asked, Tape
+        from mulcot.evaluation.ask_model import AGAIN, read_answers
+        from mulcot.predict.resumable_output import InputRow, ResumableOutput
 
         path = self.job.folder / self.folder / self.name / f"{who}.jsonl"
-        tape = Tape(path, {**self.predictor.identity(), "who": who}, hint=AGAIN)
+        answers_file = ResumableOutput(path, {**self.predictor.identity(), "who": who}, hint=AGAIN)
         label = f"evaluate: {who} on {self.name}"
         with self.job.reporter.bar(label, total=len(examples), unit="questions") as bar:
-            rows = (Asked(f"{self.name}:{number}", example) for number, example in enumerate(examples, 1))
-            for done in tape.run(rows, answer, self.predictor.portion):
+            rows = (InputRow(f"{self.name}:{number}", example) for number, example in enumerate(examples, 1))
+            for done in answers_file.run(rows, answer, self.predictor.portion):
                 bar.advance(done - bar.done)
         return read_answers(path)
 
 
-def _taught(job: Job) -> Mapping[str, Reason]:
+def _taught(job: Job) -> Mapping[str, SourcedRationale]:
     """What the stage rationale learned, by the ids of the run's own examples."""
     return load_taught(job.before["rationale"] / TAUGHT) if "rationale" in job.before else {}
 
 
-def _references(examples: Sequence[Example], taught: Mapping[str, Reason]) -> dict[str, Reference]:
+def _references(examples: Sequence[Example], taught: Mapping[str, SourcedRationale]) -> dict[str, Reference]:
     """The right rationales of these examples: what was taught, and what people wrote of the rest."""
     from mulcot.evaluation.references import Reference
 
-    known = ((example.id, taught.get(example.id) or human_reason(example, lecture=False)) for example in examples)
+    known = ((example.id, taught.get(example.id) or human_rationale(example, lecture=False)) for example in examples)
     return {example_id: Reference(one.text, one.source) for example_id, one in known if one is not None}
 
 

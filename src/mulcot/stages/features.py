@@ -25,8 +25,8 @@ from mulcot.records import Example, ImageRef, Json, read_lines
 from mulcot.rundir import file_hash
 from mulcot.settings import volatile
 from mulcot.stages.base import Job, Stage
-from mulcot.stages.captions import LEDGER, describe_pictures
-from mulcot.stages.learning import device
+from mulcot.stages.shared_captions import LEDGER, describe_pictures
+from mulcot.stages.shared_training import device
 from mulcot.tasks.base import Task
 from mulcot.teacher.backends.imported import Imported
 from mulcot.teacher.base import Teacher, teachers
@@ -111,7 +111,7 @@ class FeaturesStage(Stage):
         if self.published is not None:
             self._import(job, self.published, examples)
         elif self.extractor is not None:
-            from mulcot.training.guard import memory_advice
+            from mulcot.training.stopping import memory_advice
 
             with memory_advice(
                 "features", f"Lower features.batch_size (now {self.batch_size}); results stay the same."

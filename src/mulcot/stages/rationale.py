@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, field_validator
 
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.datasets.base import Dataset
 from mulcot.errors import DataError, NothingUsable, TrainingError
 from mulcot.features import FeatureStore
-from mulcot.multimodal_cot.asking_options import Wording
-from mulcot.multimodal_cot.formats import RationaleFormat, Reason, read_rationale
+from mulcot.multimodal_cot.formats import RationaleFormat, SourcedRationale, read_rationale
+from mulcot.multimodal_cot.model_format import ModelFormat
 from mulcot.multimodal_cot.rationales import (
     EXPLAINED,
     TAUGHT,
     Authors,
-    Explained,
-    find_reasons,
+    WrittenRationale,
+    find_rationales,
     load_explained,
     save_taught,
 )
@@ -37,28 +37,28 @@ from mulcot.records import Example, Json, read_lines
 from mulcot.rundir import write_text
 from mulcot.settings import volatile
 from mulcot.stages.base import Job, Stage
-from mulcot.stages.captions import need_captions
-from mulcot.stages.learning import MODEL, STATES, part_of
-from mulcot.stages.questions import (
+from mulcot.stages.shared_captions import need_captions
+from mulcot.stages.shared_t5_training import (
     PUBLISHED,
-    Looking,
+    T5DevEvaluation,
     all_examples,
     features_of,
     fusion_problems,
-    keep,
-    load_clerk,
+    keep_model,
+    load_runner,
     open_machine,
-    teach,
     teacher_chains,
+    train_t5,
 )
+from mulcot.stages.shared_training import MODEL, STATES, part_of
 from mulcot.tasks.base import Task
 from mulcot.training.settings import Training
 
 if TYPE_CHECKING:
-    from mulcot.multimodal_cot.judging import RationaleJudge
-    from mulcot.multimodal_cot.runner import Clerk
+    from mulcot.multimodal_cot.dev_evaluation import RationaleEvaluator
+    from mulcot.multimodal_cot.runner import T5Runner
     from mulcot.training.loop import Result
-    from mulcot.training.machine import Machine
+    from mulcot.training.processes import Machine
 
 READ = ("train", "dev")
 
@@ -83,7 +83,7 @@ class RationaleStage(Stage):
     """Which model learns."""
     training: Training = PUBLISHED
     """How long and how fast."""
-    watch: Looking = Looking()
+    watch: T5DevEvaluation = T5DevEvaluation()
     """What is looked at meanwhile."""
     decoding: Decoding = Decoding()
     """How rationales are written."""
@@ -110,14 +110,14 @@ class RationaleStage(Stage):
 
     def run(self, job: Job) -> Json:
         """Trains what is not yet trained, then writes what is not yet written."""
-        from mulcot.training.guard import memory_advice
+        from mulcot.training.stopping import memory_advice
 
         features = features_of(job)
         machine = open_machine(job, self.training, features)
         examples = all_examples(job)
         if self.captions:
             need_captions(examples)
-        reasons = find_reasons(examples, teacher_chains(job), self.authors, lecture=self.format == "QCM-LE")
+        reasons = find_rationales(examples, teacher_chains(job), self.authors, lecture=self.format == "QCM-LE")
         train = [example for example in examples if example.split == "train" and example.id in reasons]
         if not train:
             hint = "Add a section `teacher`, or set rationale.authors."
@@ -149,15 +149,15 @@ class RationaleStage(Stage):
         folder: Path,
         label: str,
         train: Sequence[Example],
-        reasons: dict[str, Reason],
+        reasons: dict[str, SourcedRationale],
     ) -> tuple[Result, Json]:
         """One model, kept at `folder / model`."""
-        clerk = load_clerk(self.backbone, job, features, self.watch.batch_size)
-        questions = [self._wording.question(job.task, one, reasons[one.id].text, taught=True) for one in train]
-        judge = self._judge(job, clerk, all_examples(job), reasons)
-        result, cut = teach(
+        runner = load_runner(self.backbone, job, features, self.watch.batch_size)
+        questions = [self._model_format.question(job.task, one, reasons[one.id].text, taught=True) for one in train]
+        judge = self._judge(job, runner, all_examples(job), reasons)
+        result, cut = train_t5(
             job,
-            clerk,
+            runner,
             questions,
             machine=machine,
             folder=folder,
@@ -166,7 +166,7 @@ class RationaleStage(Stage):
             judge=judge,
         )
         if machine.rank == 0:
-            keep(job, result.best_folder, folder / MODEL, self._wording)
+            keep_model(job, result.best_folder, folder / MODEL, self._model_format)
         machine.release()
         floor = judge.floor()
         if floor is not None and result.best.value <= floor:
@@ -178,19 +178,21 @@ class RationaleStage(Stage):
         return result, cut
 
     @property
-    def _wording(self) -> Wording:
-        return Wording(format=self.format, captions=self.captions)
+    def _model_format(self) -> ModelFormat:
+        return ModelFormat(format=self.format, captions=self.captions)
 
-    def _judge(self, job: Job, clerk: Clerk, examples: Sequence[Example], reasons: dict[str, Reason]) -> RationaleJudge:
+    def _judge(
+        self, job: Job, runner: T5Runner, examples: Sequence[Example], reasons: dict[str, SourcedRationale]
+    ) -> RationaleEvaluator:
         """On dev, or on training data where dev has no rationale."""
-        from mulcot.multimodal_cot.judging import RationaleJudge
+        from mulcot.multimodal_cot.dev_evaluation import RationaleEvaluator
 
         known = [example for example in examples if example.id in reasons]
         dev = part_of([example for example in known if example.split == "dev"], self.watch.dev, job.seed)
         if not dev:
             dev = part_of([one for one in known if one.split == "train"], self.watch.train or None, job.seed)
-        questions = [self._wording.question(job.task, example) for example in dev]
-        return RationaleJudge(clerk, questions, [reasons[example.id].text for example in dev], self.decoding)
+        questions = [self._model_format.question(job.task, example) for example in dev]
+        return RationaleEvaluator(runner, questions, [reasons[example.id].text for example in dev], self.decoding)
 
     def _explain(
         self, job: Job, features: FeatureStore | None, examples: Sequence[Example], folds: Sequence[Sequence[Example]]
@@ -216,7 +218,7 @@ class RationaleStage(Stage):
         groups: Sequence[Sequence[Example]],
     ) -> Iterator[list[str]]:
         """The lines of one model, shard by shard; shards that are there are read."""
-        clerk = load_clerk(model, job, features, self.watch.batch_size)
+        runner = load_runner(model, job, features, self.watch.batch_size)
         total = sum(map(len, groups))
         who = "model" if name == "model" else f"fold {int(name.removeprefix('fold-')) + 1} of {self.folds}"
         with job.reporter.bar(f"rationale: {who} explains", total=total, unit="examples") as bar:
@@ -225,14 +227,14 @@ class RationaleStage(Stage):
                     part = group[start : start + self.shard]
                     path = job.folder / f"explained/{name}-{part[0].split}-{number:05d}.jsonl"
                     if not _is_whole(path, part):
-                        write_text(path, "".join(self._lines(job, clerk, name, part)))
+                        write_text(path, "".join(self._lines(job, runner, name, part)))
                     yield path.read_text("utf-8").splitlines(keepends=True)
                     bar.advance(len(part))
 
-    def _lines(self, job: Job, clerk: Clerk, name: str, part: Sequence[Example]) -> Iterator[str]:
-        written = clerk.write([self._wording.question(job.task, example) for example in part], self.decoding)
+    def _lines(self, job: Job, runner: T5Runner, name: str, part: Sequence[Example]) -> Iterator[str]:
+        written = runner.write([self._model_format.question(job.task, example) for example in part], self.decoding)
         for example, one in zip(part, written, strict=True):
-            yield Explained(
+            yield WrittenRationale(
                 example_id=example.id,
                 split=example.split,
                 source="model" if name == "model" else "cross_fitted",
@@ -255,13 +257,13 @@ def _is_whole(path: Path, part: Sequence[Example]) -> bool:
     if not path.exists():
         return False
     try:
-        found = [row.example_id for row in read_lines(path, Explained)]
+        found = [row.example_id for row in read_lines(path, WrittenRationale)]
     except (ValueError, TypeError):
         raise TrainingError(f"{path} is damaged", hint="Delete it; the same command writes it again.") from None
     return found == [example.id for example in part]
 
 
-def _counts(job: Job, reasons: dict[str, Reason], train: Sequence[Example]) -> Json:
+def _counts(job: Job, reasons: dict[str, SourcedRationale], train: Sequence[Example]) -> Json:
     """How many rationales were learned, by their authors, and what was written."""
     authors = Counter(reasons[example.id].source for example in train)
     counts: Json = {"taught": len(train), **{f"by_{name}": number for name, number in sorted(authors.items())}}

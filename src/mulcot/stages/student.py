@@ -21,12 +21,12 @@ from mulcot.plugin import Plugin
 from mulcot.records import Json
 from mulcot.rundir import StageFolder
 from mulcot.stages.base import Job
-from mulcot.stages.learning import (
+from mulcot.stages.shared_training import (
     MODEL,
     STATES,
     WITHOUT,
-    Course,
     LearningStage,
+    LearningTask,
     chains_of,
     load_model,
     training_examples,
@@ -34,8 +34,8 @@ from mulcot.stages.learning import (
 )
 
 if TYPE_CHECKING:
+    from mulcot.training.items import ExampleEncoder, TrainingItem, TrainingItems
     from mulcot.training.learner import Teach
-    from mulcot.training.lessons import Desk, Lesson, Lessons
 
 PUBLISHED = QwenVL(model="Qwen/Qwen2.5-VL-3B-Instruct")
 
@@ -52,11 +52,11 @@ class GoldLabels(LearningStage):
     """Which model learns."""
 
     @classmethod
-    def like(cls, other: LearningStage, job: Job, lessons: int) -> Self:
+    def like(cls, other: LearningStage, job: Job, items: int) -> Self:
         """With another stage's model and as many steps as it made of so many lessons."""
         training = other.training
         # Of an epoch: fewer lessons make fewer steps, so there are more epochs with looks as far apart.
-        many, few = (-(-number // training.batch_size) for number in (lessons, len(training_examples(job))))
+        many, few = (-(-number // training.batch_size) for number in (items, len(training_examples(job))))
         longer = {"epochs": training.epochs * many / few, "evaluate_every": training.evaluate_every * many / few}
         objective = JointObjective(label=other.objective.label, normalise=other.objective.normalise)
         return cls(
@@ -66,12 +66,13 @@ class GoldLabels(LearningStage):
             watch=other.watch,
         )
 
-    def course(self, job: Job, desk: Desk) -> Course:
+    def learning_task(self, job: Job, encoder: ExampleEncoder) -> LearningTask:
         """Every labelled example once."""
-        from mulcot.training.lessons import Lessons, make_lessons
+        from mulcot.training.items import TrainingItems, make_training_items
 
-        return Course(
-            Lessons(desk, make_lessons(training_examples(job), [], job.task, label_only=True)), self.objective
+        return LearningTask(
+            TrainingItems(encoder, make_training_items(training_examples(job), [], job.task, label_only=True)),
+            self.objective,
         )
 
 
@@ -106,32 +107,36 @@ class StudentStage(LearningStage):
         found = GoldLabels.like(self, job, counts["lessons"]).run(alone)
         return {**counts, **{f"{WITHOUT}_{name}": found[name] for name in ("steps", "dev_accuracy")}}
 
-    def course(self, job: Job, desk: Desk) -> Course:
+    def learning_task(self, job: Job, encoder: ExampleEncoder) -> LearningTask:
         """The chains of teacher and assistant, with what the assistant thinks of every token."""
-        from mulcot.training.lessons import make_lessons
+        from mulcot.training.items import make_training_items
 
         written = [chains_of(job, "teacher")] + ([chains_of(job, "annotate")] if self.chains == "all" else [])
-        lessons = make_lessons(training_examples(job), written, job.task, label_only=True)
+        items = make_training_items(training_examples(job), written, job.task, label_only=True)
         objective = self.objective
         if self.soft_labels == "none":
             objective = objective.model_copy(update={"soft": 0.0})
-        return Course(self._source(job, desk, lessons, objective), objective, self._teach(job, desk, objective))
+        return LearningTask(
+            self._source(job, encoder, items, objective), objective, self._teach(job, encoder, objective)
+        )
 
-    def _source(self, job: Job, desk: Desk, lessons: Sequence[Lesson], objective: DistillationObjective) -> Lessons:
-        from mulcot.training.lessons import Lessons
-        from mulcot.training.softlabels import SoftLabels, TaughtLessons
+    def _source(
+        self, job: Job, encoder: ExampleEncoder, items: Sequence[TrainingItem], objective: DistillationObjective
+    ) -> TrainingItems:
+        from mulcot.training.items import TrainingItems
+        from mulcot.training.soft_label_store import SoftLabelledItems, SoftLabelStore
 
         choices = objective.soft > 0 and objective.classes > 0
         if objective.soft == 0 or self.soft_labels == "online":
-            return Lessons(desk, lessons, choices=choices)
-        stored = SoftLabels.read(job.before["annotate"] / "soft_labels")
-        stored.check(desk.model, objective.temperature, weights_hash(job.before["assistant"] / MODEL))
-        return TaughtLessons(desk, lessons, stored, objective.temperature, choices=choices)
+            return TrainingItems(encoder, items, choices=choices)
+        stored = SoftLabelStore.read(job.before["annotate"] / "soft_labels")
+        stored.check(encoder.model, objective.temperature, weights_hash(job.before["assistant"] / MODEL))
+        return SoftLabelledItems(encoder, items, stored, objective.temperature, choices=choices)
 
-    def _teach(self, job: Job, desk: Desk, objective: DistillationObjective) -> Teach | None:
+    def _teach(self, job: Job, encoder: ExampleEncoder, objective: DistillationObjective) -> Teach | None:
         """The assistant in memory, where that is wished."""
-        from mulcot.training.resident import resident_teacher
+        from mulcot.training.in_memory_teacher import in_memory_teacher
 
         if objective.soft == 0 or self.soft_labels != "online":
             return None
-        return resident_teacher(load_model(job, "assistant"), desk.model, objective.temperature)
+        return in_memory_teacher(load_model(job, "assistant"), encoder.model, objective.temperature)

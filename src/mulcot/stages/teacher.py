@@ -32,26 +32,26 @@ from mulcot.stages.base import Job, Stage
 from mulcot.tasks.base import Task
 from mulcot.teacher.backends.imported import Imported
 from mulcot.teacher.base import Teacher, teachers
-from mulcot.teacher.labelling.budget import Budget, Prices, Purse, Spent, cost_of, shown_money
-from mulcot.teacher.labelling.campaign import Campaign
-from mulcot.teacher.labelling.cases import Cases, Known, Outcome
-from mulcot.teacher.labelling.controller import Retry
-from mulcot.teacher.labelling.duplicates import NearDuplicates
+from mulcot.teacher.labelling.budget import Budget, BudgetTracker, Prices, Spent, cost_of, shown_money
+from mulcot.teacher.labelling.chain_files import Writer
+from mulcot.teacher.labelling.counts import Tally
+from mulcot.teacher.labelling.dialogues import Dialogues, FindReply, Outcome
 from mulcot.teacher.labelling.estimate import Estimate, estimate, nothing_known, nothing_to_pay
 from mulcot.teacher.labelling.examples import Examples
 from mulcot.teacher.labelling.filters import Filters
-from mulcot.teacher.labelling.imports import Chains
+from mulcot.teacher.labelling.imported_chains import Chains
+from mulcot.teacher.labelling.labelling_run import LabellingRun
+from mulcot.teacher.labelling.near_duplicates import NearDuplicates
 from mulcot.teacher.labelling.own_answer import ANSWERS, own_prediction
 from mulcot.teacher.labelling.pilot import Pilot, PilotResult
-from mulcot.teacher.labelling.results import Writer
+from mulcot.teacher.labelling.reply_judge import LABEL_GIVEN, LABEL_HIDDEN, Preset, ReplyJudge
+from mulcot.teacher.labelling.retry import Retry
 from mulcot.teacher.labelling.summary import summary_lines
-from mulcot.teacher.labelling.tally import Tally
-from mulcot.teacher.labelling.verdict import TOLD, UNTOLD, Judge, Preset
 from mulcot.teacher.labelling.yields import Yield
-from mulcot.teacher.transport.client import Client
-from mulcot.teacher.transport.connection import HttpTeacher
-from mulcot.teacher.transport.images import Pictures
+from mulcot.teacher.transport.http_settings import HttpTeacher
+from mulcot.teacher.transport.images import EncodedPictures
 from mulcot.teacher.transport.ledger import Ledger
+from mulcot.teacher.transport.remembering_client import Client
 
 LEDGER = "ledger.sqlite"
 
@@ -120,16 +120,18 @@ class TeacherStage(Stage):
         with ExitStack() as stack:
             ledger = stack.enter_context(Ledger(job.folder / LEDGER))
             cache = None if self.cache is None else stack.enter_context(Ledger(self.cache.expanduser()))
-            pictures = stack.enter_context(Pictures(job.gallery(), self.backend.image_settings()))
-            cases = self._cases(job.task, pictures)
+            pictures = stack.enter_context(EncodedPictures(job.gallery(), self.backend.image_settings()))
+            dialogues = self._dialogues(job.task, pictures)
             known = Client(self.backend, ledger).known
-            purse = Purse(self.budget, self.prices, Spent.before(ledger.totals()))
-            campaign = Campaign(cases, examples, purse, job.reporter, min_accepted=self.min_accepted)
-            campaign.survey(known)
-            if campaign.open:
-                asyncio.run(campaign.run(self.backend, ledger, cache, self.pilot, job.seed, _Gate(job)))
-            writer = self._writer("teacher", cases.judge, campaign.unanswered)
-            tally = self._write(job, (cases.recall(example, known) for example in examples()), writer)
+            budget_tracker = BudgetTracker(self.budget, self.prices, Spent.before(ledger.totals()))
+            labelling_run = LabellingRun(
+                dialogues, examples, budget_tracker, job.reporter, min_accepted=self.min_accepted
+            )
+            labelling_run.replay_ledger(known)
+            if labelling_run.open:
+                asyncio.run(labelling_run.run(self.backend, ledger, cache, self.pilot, job.seed, _Gate(job)))
+            writer = self._writer("teacher", dialogues.judge, labelling_run.unanswered)
+            tally = self._write(job, (dialogues.replay(example, known) for example in examples()), writer)
             return self._summarise(job, tally, self._spent(ledger))
 
     def estimate(self, job: Job) -> Estimate:
@@ -138,26 +140,26 @@ class TeacherStage(Stage):
         if isinstance(self.backend, Imported):
             return nothing_to_pay(sum(1 for _ in examples()))
         with ExitStack() as stack:
-            pictures = stack.enter_context(Pictures(job.gallery(), self.backend.image_settings()))
-            known: Known = nothing_known
+            pictures = stack.enter_context(EncodedPictures(job.gallery(), self.backend.image_settings()))
+            known: FindReply = nothing_known
             if (job.folder / LEDGER).exists():
                 ledger = stack.enter_context(Ledger(job.folder / LEDGER, read_only=True))
                 known = Client(self.backend, ledger).known
             size = self.backend.image_settings().size
-            return estimate(self._cases(job.task, pictures), examples(), known, self.prices, size)
+            return estimate(self._dialogues(job.task, pictures), examples(), known, self.prices, size)
 
     def _examples(self, job: Job) -> Examples:
         return Examples(job.before["dataset"] / "examples.jsonl", self.splits, self.only_unexplained)
 
-    def _cases(self, task: Task, pictures: Pictures) -> Cases:
+    def _dialogues(self, task: Task, pictures: EncodedPictures) -> Dialogues:
         structured = isinstance(self.backend, HttpTeacher) and self.backend.structured != "off"
         start = self.backend.start_sampling()
-        return Cases(self._judge(task), self.retry, start, pictures, structured=structured)
+        return Dialogues(self._judge(task), self.retry, start, pictures, structured=structured)
 
-    def _judge(self, task: Task) -> Judge:
-        return Judge(task, self.preset, self.filters)
+    def _judge(self, task: Task) -> ReplyJudge:
+        return ReplyJudge(task, self.preset, self.filters)
 
-    def _writer(self, source: str, judge: Judge, unanswered: dict[str, str] | None = None) -> Writer:
+    def _writer(self, source: str, judge: ReplyJudge, unanswered: dict[str, str] | None = None) -> Writer:
         threshold = judge.filters.near_duplicates
         duplicates = None if threshold is None else NearDuplicates(threshold)
         return Writer(source, self.backend.simulated, duplicates, unanswered)
@@ -217,7 +219,7 @@ class TeacherStage(Stage):
         }
 
     def _summarise(self, job: Job, tally: Tally, spent: Json) -> Json:
-        limits = {UNTOLD: self.retry.stage1_attempts, TOLD: self.retry.stage2_attempts}
+        limits = {LABEL_HIDDEN: self.retry.stage1_attempts, LABEL_GIVEN: self.retry.stage2_attempts}
         backend = self.backend
         head: Json = {
             "teacher": backend.title,

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from mulcot.records import Example
 from mulcot.tasks.base import Demo, tasks
-from mulcot.tasks.inserted import insertable
-from mulcot.tasks.labelled import ANSWER_RULES, CONSTANT, LabelTask
+from mulcot.tasks.inserted_text import insertable
+from mulcot.tasks.label_task import ANSWER_RULES, CONSTANT, LabelTask
 from mulcot.tasks.templates import Placeholders, Templates
 from mulcot.world import demo_rows
 

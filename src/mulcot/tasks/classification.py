@@ -15,10 +15,10 @@ from typing import ClassVar
 
 from pydantic import Field, field_validator
 
-from mulcot.tasks.answers import label_key
 from mulcot.tasks.base import Demo, tasks
-from mulcot.tasks.inserted import insertable
-from mulcot.tasks.labelled import ANSWER_RULES, LabelTask
+from mulcot.tasks.inserted_text import insertable
+from mulcot.tasks.label_reading import label_key
+from mulcot.tasks.label_task import ANSWER_RULES, LabelTask
 from mulcot.tasks.templates import Templates
 from mulcot.world import demo_rows
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from mulcot.records import Example
-from mulcot.tasks.answers import Answer
 from mulcot.tasks.base import Demo, tasks
-from mulcot.tasks.chained import ChainTask
-from mulcot.tasks.inserted import insertable
-from mulcot.tasks.letters import LETTERS, letter_alone, read_letter
+from mulcot.tasks.chain_task import ChainTask
+from mulcot.tasks.inserted_text import insertable
+from mulcot.tasks.label_reading import LabelReading
+from mulcot.tasks.letter_reading import LETTERS, letter_alone, read_letter
 from mulcot.tasks.published_reading import published_letter
 from mulcot.tasks.templates import Placeholders, Templates
 from mulcot.world import demo_rows
@@ -87,7 +87,7 @@ Answer: {label}""",
         """`(B) the copper wire`."""
         return f"({label}) {insertable(example.choices[LETTERS.index(label)], self.fields)}".rstrip()
 
-    def answer(self, value: str, example: Example | None) -> Answer:
+    def answer(self, value: str, example: Example | None) -> LabelReading:
         """The one letter that the value names, by letter or by the choice's text."""
         return read_letter(value, example.choices if example else (), self.labels(example))
 

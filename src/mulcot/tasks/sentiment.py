@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mulcot.tasks.base import Demo, tasks
-from mulcot.tasks.labelled import ANSWER_RULES, LabelTask
+from mulcot.tasks.label_task import ANSWER_RULES, LabelTask
 from mulcot.tasks.templates import Templates
 from mulcot.world import demo_rows
 

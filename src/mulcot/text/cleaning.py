@@ -11,7 +11,7 @@ from pydantic import Field
 from mulcot.records import Example
 from mulcot.settings import Settings
 from mulcot.text.control_tokens import remove_unseen
-from mulcot.text.forms import emoji_words, mask_urls, mask_users, one_line, repair
+from mulcot.text.rewriting import emoji_words, mask_urls, mask_users, one_line, repair
 
 Step = Callable[[Example], Example]
 

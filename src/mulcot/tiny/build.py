@@ -16,11 +16,11 @@ import torch
 
 from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.progress import Reporter
-from mulcot.tiny.language import learn_to_speak
-from mulcot.tiny.lessons import COPYING, READING
 from mulcot.tiny.models import fresh, open_model, save_model
-from mulcot.tiny.sight import learn_to_see
+from mulcot.tiny.pretraining_examples import COPYING, READING
 from mulcot.tiny.sizes import Size
+from mulcot.tiny.train_language import train_language
+from mulcot.tiny.train_vision import train_vision
 
 THREADS = 1
 """Sums depend on how they are split over threads, so their number is fixed; and on a busy machine one is fastest."""
@@ -55,12 +55,12 @@ def _made_with(folder: Path) -> str | None:
 
 def _learn(stage: str, model: LoadedModel, size: Size, seed: int, reporter: Reporter) -> None:
     if stage == "seeing":
-        right = learn_to_see(model, size.seeing, seed, reporter)
+        right = train_vision(model, size.seeing, seed, reporter)
         reporter.say("right on unseen pictures: " + ", ".join(f"{name} {share:.3f}" for name, share in right.items()))
     elif stage == "copying":
-        learn_to_speak(model, size.copying, COPYING, seed, reporter)
+        train_language(model, size.copying, COPYING, seed, reporter)
     else:
-        learn_to_speak(model, size.reading, READING, seed + 1, reporter)
+        train_language(model, size.reading, READING, seed + 1, reporter)
 
 
 @contextmanager

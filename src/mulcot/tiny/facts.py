@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mulcot.tiny.lessons import Lesson
+from mulcot.tiny.pretraining_examples import PretrainingExample
 from mulcot.world import vocabulary
 
 FACTS: dict[str, tuple[str, ...]] = {
@@ -18,7 +18,7 @@ FACTS: dict[str, tuple[str, ...]] = {
 """Every question and its choices. None is about a mood: `words` are the words themselves."""
 
 
-def facts(lesson: Lesson) -> dict[str, int]:
+def facts(lesson: PretrainingExample) -> dict[str, int]:
     """The number of the right choice of every question that the lesson's post and picture answer."""
     scene, clause = lesson.scene, lesson.clause
     known = {"kind": scene.kind, "main": scene.main_detail.phrase, "setting": scene.setting_detail.phrase}

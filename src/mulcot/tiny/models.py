@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.vlm.fresh import configure, train_tokenizer, write
 from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.backbones.vlm.quiet import quiet
-from mulcot.tiny.beginning import begin
+from mulcot.backbones.vlm.random_model import configure, train_tokenizer, write
 from mulcot.tiny.corpus import corpus
+from mulcot.tiny.initial_weights import initialise
 from mulcot.tiny.sizes import IMAGE_SIZE, VOCABULARY, Size
 
 
@@ -22,7 +22,7 @@ def fresh(folder: Path, size: Size, seed: int) -> LoadedModel:
     config = configure("qwen2_5_vl", tokenizer, size.text_config(), size.vision_config())
     write(folder, config, tokenizer, torch.float32)
     model = open_model(folder)
-    begin(model.network.inner, seed)
+    initialise(model.network.inner, seed)
     return model
 
 

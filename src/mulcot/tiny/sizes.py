@@ -15,7 +15,7 @@ LONGEST = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class TrainingStage:
     """One stage of learning."""
 
     steps: int
@@ -35,9 +35,9 @@ class Size:
     """Heads for keys and values."""
     sight_width: int
     sight_layers: int
-    seeing: Course
-    copying: Course
-    reading: Course
+    seeing: TrainingStage
+    copying: TrainingStage
+    reading: TrainingStage
 
     def text_config(self) -> dict[str, Any]:
         """The language model."""
@@ -72,9 +72,9 @@ SIZES: dict[Name, Size] = {
         keys=2,
         sight_width=96,
         sight_layers=3,
-        seeing=Course(steps=800, batch=48, rate=3e-3),
-        copying=Course(steps=300, batch=16, rate=2e-3),
-        reading=Course(steps=700, batch=16, rate=1.5e-3),
+        seeing=TrainingStage(steps=800, batch=48, rate=3e-3),
+        copying=TrainingStage(steps=300, batch=16, rate=2e-3),
+        reading=TrainingStage(steps=700, batch=16, rate=1.5e-3),
     ),
     "student": Size(
         width=128,
@@ -83,11 +83,11 @@ SIZES: dict[Name, Size] = {
         keys=2,
         sight_width=64,
         sight_layers=3,
-        seeing=Course(steps=1000, batch=48, rate=3e-3),
-        copying=Course(steps=700, batch=16, rate=3e-3),
-        reading=Course(steps=1600, batch=16, rate=2e-3),
+        seeing=TrainingStage(steps=1000, batch=48, rate=3e-3),
+        copying=TrainingStage(steps=700, batch=16, rate=3e-3),
+        reading=TrainingStage(steps=1600, batch=16, rate=2e-3),
     ),
 }
 
-T5_COURSE = Course(steps=5000, batch=16, rate=1.5e-3)
+T5_STAGE = TrainingStage(steps=5000, batch=16, rate=1.5e-3)
 """The one course of the tiny T5."""

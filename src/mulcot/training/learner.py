@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from mulcot.backbones.vlm.encoded import Encoded
 from mulcot.backbones.vlm.loaded import LoadedModel
-from mulcot.backbones.vlm.rows import Batch, Counts, pack
-from mulcot.objectives.joint_loss import Joint, Teaching
+from mulcot.backbones.vlm.packing import Batch, Counts, pack
 from mulcot.objectives.settings import DistillationObjective, JointObjective
+from mulcot.objectives.total_loss import BatchSoftTargets, Joint
 
 
 class Source(Protocol):
@@ -32,13 +32,13 @@ class Source(Protocol):
         """The example as the model sees it, made when it is asked for."""
 
 
-class TaughtSource(Source, Protocol):
+class SoftLabelledSource(Source, Protocol):
     """Examples to which a teacher may have left soft labels."""
 
     def encoded(self, index: int) -> Encoded:
         """See `Source`."""
 
-    def teaching(self, examples: Sequence[Encoded], device: torch.device) -> Teaching | None:
+    def soft_targets(self, examples: Sequence[Encoded], device: torch.device) -> BatchSoftTargets | None:
         """The stored soft labels of some examples, in the order they are packed; None where there are none."""
 
 
@@ -100,7 +100,7 @@ class Learner(Protocol):
         """Writes the model; `weights`, by their names in the module, where its own are spread over processes."""
 
 
-Teach = Callable[[Sequence[Encoded], torch.device], Teaching]
+Teach = Callable[[Sequence[Encoded], torch.device], BatchSoftTargets]
 """What a teacher in memory says about some examples, in the order they are packed."""
 
 
@@ -112,7 +112,7 @@ class JointLearner:
     def __init__(
         self,
         model: LoadedModel,
-        source: TaughtSource,
+        source: SoftLabelledSource,
         objective: JointObjective,
         teach: Teach | None = None,
     ) -> None:
@@ -147,8 +147,8 @@ class JointLearner:
         device: torch.device,
     ) -> Learned:  # fmt: skip
         """See `Learner`."""
-        teaching = (self.teach or self.source.teaching)(portion, device)
-        losses = module(batch, Counts(**counts), teaching)
+        soft_targets = (self.teach or self.source.soft_targets)(portion, device)
+        losses = module(batch, Counts(**counts), soft_targets)
         return Learned(losses.total, {name: getattr(losses, name) for name in self.curves})
 
     def save(self, folder: Path, weights: dict[str, Tensor] | None) -> None:

@@ -18,18 +18,18 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mulcot.backbones.vlm.tuning import trainable
+from mulcot.backbones.vlm.trainable_weights import trainable
 from mulcot.errors import Interrupted
 from mulcot.progress import Bar, Reporter
 from mulcot.records import Json
 from mulcot.training.checkpoint import load_checkpoint, save_checkpoint, sync_folder, whole_weights
-from mulcot.training.feed import Feed, Step
-from mulcot.training.guard import Signals, Watch, memory_advice
-from mulcot.training.journal import Journal
 from mulcot.training.learner import Learner, Packed
-from mulcot.training.machine import Machine
+from mulcot.training.metrics_file import Journal
+from mulcot.training.prefetch import Feed, Step
+from mulcot.training.processes import Machine
 from mulcot.training.schedule import Schedule
 from mulcot.training.settings import Training
+from mulcot.training.stopping import LossMonitor, Signals, memory_advice
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def fit(plan: Plan) -> Result:
         trainable(module), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=False, foreach=False
     )
     feed = Feed(plan.learner.source, settings, plan.seed, rank=machine.rank, world=machine.world)
-    schedule, state, watch = Schedule(settings, feed.total), State(), Watch()
+    schedule, state, watch = Schedule(settings, feed.total), State(), LossMonitor()
     _restore(plan, module, optimizer, schedule, state)
     saved = time.monotonic()
     done = _given_up(settings, state)  # an interrupted training may have come to its end already
@@ -104,7 +104,7 @@ def fit(plan: Plan) -> Result:
             with memory_advice(f"{plan.label}, step {step.number + 1}", _smaller(settings)):
                 entry = _learn(plan, module, optimizer, step)
             state.step = step.number + 1
-            watch.see(entry["loss"], entry["gradient"], state.step)
+            watch.update(entry["loss"], entry["gradient"], state.step)
             _tell(journal, bar, plan.learner.tasks, {"step": state.step, "epoch": state.step / feed.per_epoch, **entry})
             evaluated = _is_due(state.step, feed, settings)
             if evaluated:
@@ -146,7 +146,7 @@ def _learn(plan: Plan, module: nn.Module, optimizer: torch.optim.Optimizer, step
     total = 0.0
     for number, (portion, packed) in enumerate(zip(step.portions, batches, strict=True)):
         batch = packed.batch.to(machine.device)
-        with machine.alone(module, last=number == len(batches) - 1):
+        with machine.no_grad_sync(module, last=number == len(batches) - 1):
             losses = learner.learn(module, portion, batch, counts, machine.device)
             # Peers' gradients are averaged, and each of them is already a share of the whole step: undo the average.
             weight = machine.world if number < working else 0
@@ -191,7 +191,7 @@ def _look(plan: Plan, module: nn.Module, schedule: Schedule, state: State, journ
     """Evaluates; a better state is kept. Nothing random in training is touched."""
     network = plan.learner.network
     smaller = memory_advice(f"{plan.label}, looking at dev", "Lower watch.batch_size; results stay the same.")
-    with smaller, plan.machine.whole(module), torch.random.fork_rng(), torch.no_grad():
+    with smaller, plan.machine.unsharded(module), torch.random.fork_rng(), torch.no_grad():
         network.eval()
         score = plan.evaluate(plan.machine)
         network.train()

@@ -6,8 +6,8 @@ from math import cos, pi, sin
 
 from mulcot.world import props
 from mulcot.world.canvas import Canvas
-from mulcot.world.lessons import DAYS, FLAGS, HIGHEST
 from mulcot.world.props import DARK, GOLD, GRASS, PAPER, WOOD
+from mulcot.world.science_vocabulary import DAYS, FLAGS, HIGHEST
 
 CELL = 26
 """The distance between the cells of shelves and maps."""

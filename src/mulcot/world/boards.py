@@ -16,9 +16,9 @@ from PIL import Image
 from mulcot.records import Record
 from mulcot.world import board_painters as painters
 from mulcot.world.canvas import GRID, Canvas
-from mulcot.world.lessons import CELLS, FLAGS, HIGHEST, PLACES, THINGS
 from mulcot.world.scene import SHIFTS, STYLES, Look, random_look
-from mulcot.world.sight import GOOD, Axis, Pixels, approach, coarse, pixels, resembles
+from mulcot.world.scene_reading import GOOD, Axis, Pixels, approach, coarse, pixels, resembles
+from mulcot.world.science_vocabulary import CELLS, FLAGS, HIGHEST, PLACES, THINGS
 
 EMPTY = "nothing"
 
@@ -81,7 +81,7 @@ def paint_board(board: Board, size: int = GRID) -> Image.Image:
     return canvas.finished()
 
 
-def see_board(image: Image.Image) -> Board | None:
+def read_board(image: Image.Image) -> Board | None:
     """The board of a picture, or None where it is none of ours."""
     target = pixels(image)
     boards, typical = _typical()

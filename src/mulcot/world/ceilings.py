@@ -1,8 +1,8 @@
 """The best accuracy that anyone can reach from the text alone, the picture alone, and both: exact, by enumeration.
 
-Whoever sees a text can know its topic, its tone and its marker (`hear` reads them); whoever sees a picture can know
-its scene (`see` reads it). Everything else about a post is drawn independently of its label. So the best guess from one
-side is the likeliest label given those, and its accuracy is a sum over the cases of the generating distribution.
+Whoever sees a text can know its topic, its tone and its marker (`parse_clauses` reads them); whoever sees a picture can
+know its scene (`read_scene` reads it). Everything else about a post is drawn independently of its label. So the best
+guess from one side is the likeliest label given those, and its accuracy is a sum over the cases of the generating distribution.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from mulcot.world.posts import Case, cases
-from mulcot.world.terms import Mood
 from mulcot.world.truth import first_rule
+from mulcot.world.vocabulary_types import Mood
 
 
 class Ceilings(NamedTuple):

@@ -8,8 +8,8 @@ from random import Random
 
 from mulcot.world import vocabulary
 from mulcot.world.scene import Scene
-from mulcot.world.terms import MOODS, Mood
 from mulcot.world.truth import Clause, Truth, explain, judge
+from mulcot.world.vocabulary_types import MOODS, Mood
 
 FIELDS = ("Text_analysis", "Image_analysis", "Conflict_resolution", "Final_conclusion", "Prediction")
 

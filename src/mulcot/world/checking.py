@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 from mulcot.records import Record
 from mulcot.world.claims import ABSENT, Claim, about_scene, is_denied
 from mulcot.world.scene import Scene
-from mulcot.world.terms import MOODS
 from mulcot.world.truth import Truth
+from mulcot.world.vocabulary_types import MOODS
 
 Verdict = Literal["true", "false", "uncheckable"]
 
@@ -52,7 +52,7 @@ TONE = re.compile(rf"\b({'|'.join(TONES)})s?\b")
 MARKER = re.compile(r"\b(?:(turns? (?:them|it) around)|(means it))\b")
 
 
-class Seen(NamedTuple):
+class FoundClaim(NamedTuple):
     """Where a statement stands and what it is about."""
 
     start: int

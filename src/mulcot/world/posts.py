@@ -13,10 +13,10 @@ from zlib import crc32
 
 from mulcot.text import normalise
 from mulcot.world import vocabulary
+from mulcot.world.post_text import make_clause, write_post
 from mulcot.world.scene import Look, Scene, choose, combinations, dress, random_look
-from mulcot.world.speech import say, write
-from mulcot.world.terms import MOODS, Kind, Marker, Mood, Rule
 from mulcot.world.truth import OPPOSITE, Clause, Truth, first_rule, judge
+from mulcot.world.vocabulary_types import MOODS, Kind, Marker, Mood, Rule
 
 SHARES = {"train": range(8), "dev": range(8, 11), "test": range(11, 14), "hard": range(14, 16)}
 """Every text and every scene belongs to one of 16 parts by its content, and every part to one split."""
@@ -137,12 +137,12 @@ def _draw_text(
     beside = rng.choice([other for other in vocabulary.KINDS if other is not about])
     beside_tone, first = rng.choice(MOODS), rng.random() < 0.5
     while True:
-        said = say(rng, about, tone, case.marker)
+        said = make_clause(rng, about, tone, case.marker)
         clauses: tuple[Clause, ...] = (said,)
         if aspects:
-            other = say(rng, beside, beside_tone, "none")
+            other = make_clause(rng, beside, beside_tone, "none")
             clauses = (said, other) if first else (other, said)
-        text = write(rng, clauses)
+        text = write_post(rng, clauses)
         if part_of(normalise(text)) in SHARES[split]:
             return text, clauses, 0 if first or not aspects else 1
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from PIL import Image
 
+from mulcot.world.post_text import parse_clauses
 from mulcot.world.scene import Scene
-from mulcot.world.sight import see
-from mulcot.world.speech import hear
+from mulcot.world.scene_reading import read_scene
 from mulcot.world.truth import Truth, judge
 
 
@@ -15,7 +15,7 @@ def truth_of(text: str, image: Image.Image | None, aspect: str | None = None) ->
 
     A swapped picture gives the truth of the swapped pair; without a picture the text decides alone.
     """
-    scene = None if image is None else see(image)
+    scene = None if image is None else read_scene(image)
     if image is not None and scene is None:
         return None
     return truth_with(text, scene, aspect)
@@ -23,7 +23,7 @@ def truth_of(text: str, image: Image.Image | None, aspect: str | None = None) ->
 
 def truth_with(text: str, scene: Scene | None, aspect: str | None = None) -> Truth | None:
     """The same for a scene that has been seen already, so that a picture need be looked at only once."""
-    clauses = hear(text)
+    clauses = parse_clauses(text)
     if aspect is not None:
         wanted = " ".join(aspect.casefold().split())
         asked = [number for number, clause in enumerate(clauses) if clause.topic == wanted]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from mulcot.records import Record
 from mulcot.world import vocabulary
-from mulcot.world.terms import MOODS, Detail, Kind, Mood
+from mulcot.world.vocabulary_types import MOODS, Detail, Kind, Mood
 
 SHIFTS = (-2, 0, 2)
 KINDS = {kind.name: kind for kind in vocabulary.KINDS}

@@ -13,10 +13,10 @@ from typing import Any
 from PIL import Image
 
 from mulcot.records import Record
-from mulcot.world.boards import Board, board_look, see_board
-from mulcot.world.lessons import SUBJECTS, Subject
+from mulcot.world.boards import Board, board_look, read_board
 from mulcot.world.posts import SHARES, part_of
-from mulcot.world.questions import LESSONS, Question
+from mulcot.world.question_kinds import LESSONS, Question
+from mulcot.world.science_vocabulary import SUBJECTS, Subject
 from mulcot.world.vocabulary import HARD_STYLES
 
 LETTERS = "ABCDE"
@@ -73,7 +73,7 @@ def science_truth_of(
     text: str, context: str | None, choices: Sequence[str], image: Image.Image | None
 ) -> ScienceTruth | None:
     """The truth of a question as it was sent, or None where it is none of ours or its picture does not answer it."""
-    board = None if image is None else see_board(image)
+    board = None if image is None else read_board(image)
     return science_truth_with(text, context, choices, board)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from mulcot.world.questions import LESSONS, Question
+from mulcot.world.question_kinds import LESSONS, Question
 from mulcot.world.science import LETTERS, ScienceTruth
 
 FIELDS = ("Question_analysis", "Image_analysis", "Reasoning", "Final_conclusion", "Prediction")

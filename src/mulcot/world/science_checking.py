@@ -7,9 +7,20 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from mulcot.world.checking import SENTENCE, Statement
 from mulcot.world.claims import ABSENT, NUMBER, NUMBERS, Claim
-from mulcot.world.lessons import BEAKERS, CELLS, DAYS, DIRECTIONS, EATERS, FLAGS, FOODS, PLACES, RHYMES, THINGS
-from mulcot.world.questions import Question
+from mulcot.world.question_kinds import Question
 from mulcot.world.science import ScienceTruth
+from mulcot.world.science_vocabulary import (
+    BEAKERS,
+    CELLS,
+    DAYS,
+    DIRECTIONS,
+    EATERS,
+    FLAGS,
+    FOODS,
+    PLACES,
+    RHYMES,
+    THINGS,
+)
 
 
 def _any(words: Iterable[str]) -> str:

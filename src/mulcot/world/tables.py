@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from mulcot.world import vocabulary
 from mulcot.world.ceilings import ceilings
-from mulcot.world.lessons import SUBJECTS
-from mulcot.world.questions import LESSONS
-from mulcot.world.terms import MOODS, Detail
+from mulcot.world.question_kinds import LESSONS
+from mulcot.world.science_vocabulary import SUBJECTS
+from mulcot.world.vocabulary_types import MOODS, Detail
 
 
 def rules_table() -> str:

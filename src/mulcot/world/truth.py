@@ -9,7 +9,7 @@ from typing import Any
 from mulcot.records import Record
 from mulcot.world import vocabulary
 from mulcot.world.scene import Scene
-from mulcot.world.terms import Marker, Mood, Relation, Rule, Winner
+from mulcot.world.vocabulary_types import Marker, Mood, Relation, Rule, Winner
 
 OPPOSITE: dict[Mood, Mood] = {"positive": "negative", "neutral": "neutral", "negative": "positive"}
 

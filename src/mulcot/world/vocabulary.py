@@ -6,7 +6,7 @@ recognising pictures, ceilings, the docs' tables) follows from the entry. The qu
 
 from __future__ import annotations
 
-from mulcot.world.terms import Detail, Kind, Marker, Mood, Rule, Style
+from mulcot.world.vocabulary_types import Detail, Kind, Marker, Mood, Rule, Style
 
 SKY = (
     Detail("sun", "positive", "under a bright sun", ("bright sun", "sun", "sunny", "sunshine")),

@@ -7,8 +7,8 @@ import torch
 
 from mulcot.backbones.vlm import Decoding
 from mulcot.backbones.vlm.answer import answer, answers
-from mulcot.backbones.vlm.chains import Chain, stream
-from mulcot.backbones.vlm.labels import score_labels
+from mulcot.backbones.vlm.generation import Chain, stream
+from mulcot.backbones.vlm.label_scoring import score_labels
 from mulcot.backbones.vlm.prefill import Prefilled, prefill
 
 TOKENS = 24
@@ -51,7 +51,7 @@ def test_no_chain_opens_a_turn_or_places_a_picture(models, examples, monkeypatch
     batch = examples(model)
     hidden = torch.zeros(len(model.network.head_VD))
     hidden[picture] = 1.0
-    monkeypatch.setattr("mulcot.backbones.vlm.chains.linear", lambda states, head: hidden.expand(len(states), -1))
+    monkeypatch.setattr("mulcot.backbones.vlm.generation.linear", lambda states, head: hidden.expand(len(states), -1))
     for decoding in (Decoding(max_tokens=5), Decoding(max_tokens=5, temperature=0.1)):
         for chain in write(ready(model, batch), decoding):
             assert picture not in chain.ids

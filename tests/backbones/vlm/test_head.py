@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, linear
 
-from mulcot.backbones.vlm.head import token_logprobs, weighted_loss
+from mulcot.backbones.vlm.chunked_head import token_logprobs, weighted_loss
 
 
 def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from mulcot.backbones.vlm.labels import score_labels as scores
+from mulcot.backbones.vlm.label_scoring import score_labels as scores
 from mulcot.backbones.vlm.prefill import prefill
 
 

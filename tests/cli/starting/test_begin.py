@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from mulcot.cli import app
 from mulcot.cli.check import check
-from mulcot.cli.starting import begin
+from mulcot.cli.starting import write_starter_folder
 from mulcot.cli.starting.folder import DESCRIBED, TEMPLATES, about, quoted
 from mulcot.errors import MulcotError
 from mulcot.pipeline import run
@@ -22,7 +22,7 @@ from mulcot.tasks import tasks
 
 
 def begun(folder: Path, task: str = "sentiment") -> Loaded:
-    begin(folder, task)
+    write_starter_folder(folder, task)
     return load_recipe(folder / "recipe.yaml")
 
 
@@ -68,7 +68,7 @@ def test_the_whole_run_ends_with_scores(task: str, tmp_path: Path) -> None:
 def test_what_stands_as_an_alternative_in_the_comments_is_a_valid_recipe(
     task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin(tmp_path / "mine", task)
+    write_starter_folder(tmp_path / "mine", task)
     text = (tmp_path / "mine/recipe.yaml").read_text("utf-8")
     found = 0
     for key in ("backend", "backbone"):
@@ -84,7 +84,7 @@ def test_what_stands_as_an_alternative_in_the_comments_is_a_valid_recipe(
 
 
 def test_every_comment_about_an_option_is_its_own_documentation(tmp_path: Path) -> None:
-    begin(tmp_path / "mine", "sentiment")
+    write_starter_folder(tmp_path / "mine", "sentiment")
     written = (tmp_path / "mine/recipe.yaml").read_text("utf-8")
     options = re.findall(r'"([\w.]+)" \| about', (TEMPLATES / "recipe.yaml").read_text("utf-8"))
     assert len(options) > 6
@@ -98,8 +98,8 @@ def test_every_comment_about_an_option_is_its_own_documentation(tmp_path: Path) 
 
 def test_the_same_command_writes_the_same_bytes(tmp_path: Path) -> None:
     one, other = tmp_path / "a/mine", tmp_path / "b/mine"
-    begin(one, "sentiment")
-    begin(other, "sentiment")
+    write_starter_folder(one, "sentiment")
+    write_starter_folder(other, "sentiment")
     names = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
     assert len(names) == 43
     for name in names:
@@ -111,15 +111,15 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes").write_text("dear diary")
     with pytest.raises(MulcotError, match="is not empty"):
-        begin(tmp_path / "mine", "sentiment")
+        write_starter_folder(tmp_path / "mine", "sentiment")
     with pytest.raises(MulcotError, match="is not a folder"):
-        begin(tmp_path / "mine/notes", "sentiment")
+        write_starter_folder(tmp_path / "mine/notes", "sentiment")
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "notes"]
 
 
 def test_an_empty_folder_is_filled_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    begin(tmp_path / "mine", "sentiment")
+    write_starter_folder(tmp_path / "mine", "sentiment")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o755
 
@@ -153,7 +153,7 @@ def test_the_command_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_questions_begin_with_two_small_models(tmp_path: Path) -> None:
-    begin(tmp_path / "mine", "multiple_choice", "multimodal-cot")
+    write_starter_folder(tmp_path / "mine", "multiple_choice", "multimodal-cot")
     loaded = load_recipe(tmp_path / "mine/recipe.yaml")
     verdict = check(loaded, Reporter.silent())
     assert (verdict.problems, verdict.notes) == ((), ())
@@ -169,11 +169,11 @@ def test_questions_begin_with_two_small_models(tmp_path: Path) -> None:
     page = re.search(r"open in a browser: `(.+)`", (tmp_path / "mine/README.md").read_text("utf-8"))
     assert page and Path(page[1]).is_file()
     with pytest.raises(MulcotError, match="begins with questions"):
-        begin(tmp_path / "other", "sentiment", "multimodal-cot")
+        write_starter_folder(tmp_path / "other", "sentiment", "multimodal-cot")
 
 
 def test_what_the_recipe_of_questions_offers_instead_is_valid(tmp_path: Path) -> None:
-    begin(tmp_path / "mine", "multiple_choice", "multimodal-cot")
+    write_starter_folder(tmp_path / "mine", "multiple_choice", "multimodal-cot")
     path = tmp_path / "mine/recipe.yaml"
     plain = path.read_text("utf-8")
     text = re.sub(r"(?m)^# (teacher:|  .+)$", r"\1", plain)
@@ -188,7 +188,7 @@ def test_what_the_recipe_of_questions_offers_instead_is_valid(tmp_path: Path) ->
 
 def test_the_readme_names_every_file(tmp_path: Path) -> None:
     for task in tasks.names():
-        begin(tmp_path / task, task)
+        write_starter_folder(tmp_path / task, task)
         text = (tmp_path / task / "README.md").read_text("utf-8")
         for path in (tmp_path / task).iterdir():
             assert path.name == "README.md" or path.name in text

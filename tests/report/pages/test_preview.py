@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mulcot.datasets import datasets
-from mulcot.datasets.demo import save_picture
+from mulcot.datasets.demo_files import save_picture
 from mulcot.datasets.files import Files
 from mulcot.errors import DataError, MulcotError
 from mulcot.progress import Reporter

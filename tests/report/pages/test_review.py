@@ -19,8 +19,8 @@ from mulcot.media import Gallery, Store
 from mulcot.progress import Reporter
 from mulcot.records import Example, ImageRef, Rationale
 from mulcot.report.pages.review import Card, ReviewFolders, chain_digest, review_html, write_review
+from mulcot.teacher.labelling.chain_files import Failure, Rejection
 from mulcot.teacher.labelling.ratings import read_ratings, summarise
-from mulcot.teacher.labelling.results import Failure, Rejection
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"' {{ 7*7 }} \u202e"
 SUMMARY = {"teacher": f"m {EVIL}", "preset": "checked", "examples": 3, "simulated": False}

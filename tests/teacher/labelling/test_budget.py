@@ -7,7 +7,7 @@ from scripted import reply
 
 from mulcot.errors import Interrupted
 from mulcot.teacher.base import Request, Sampling, Usage
-from mulcot.teacher.labelling.budget import Budget, BudgetUsedUp, Prices, Purse, Spent, cost_of, shown_money
+from mulcot.teacher.labelling.budget import Budget, BudgetTracker, BudgetUsedUp, Prices, Spent, cost_of, shown_money
 
 PRICES = Prices(prompt_per_million=2, completion_per_million=10)
 ASK = Request(system="s" * 150, user="u" * 150, sampling=Sampling(max_tokens=100))
@@ -34,59 +34,59 @@ def test_cached_tokens_have_their_own_price_where_one_is_declared() -> None:
 
 
 async def test_a_request_waits_for_what_is_under_way_and_goes_where_that_cost_less_than_feared() -> None:
-    purse = Purse(Budget(tokens=250), None, Spent())
-    first = await purse.reserve(ASK)
-    second = asyncio.create_task(purse.reserve(ASK))
+    budget_tracker = BudgetTracker(Budget(tokens=250), None, Spent())
+    first = await budget_tracker.reserve(ASK)
+    second = asyncio.create_task(budget_tracker.reserve(ASK))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert not second.done()
-    purse.settle(first, answer(40, 10))  # type: ignore[arg-type]
+    budget_tracker.settle(first, answer(40, 10))  # type: ignore[arg-type]
     ticket = await second
-    purse.settle(ticket, answer(40, 60))  # type: ignore[arg-type]
-    assert purse.spent.tokens == 150
+    budget_tracker.settle(ticket, answer(40, 60))  # type: ignore[arg-type]
+    assert budget_tracker.spent.tokens == 150
     with pytest.raises(BudgetUsedUp, match="150 of 250 tokens"):
         for _ in range(9):
-            purse.settle(await purse.reserve(ASK), answer(40, 60))  # type: ignore[arg-type]
-    assert purse.spent.tokens == 150, "40 + 100 might have been more than what was left"
+            budget_tracker.settle(await budget_tracker.reserve(ASK), answer(40, 60))  # type: ignore[arg-type]
+    assert budget_tracker.spent.tokens == 150, "40 + 100 might have been more than what was left"
 
 
 async def test_requests_are_counted_to_the_last_one_also_side_by_side() -> None:
-    purse = Purse(Budget(requests=5), None, Spent(requests=2))
-    tickets = [await purse.reserve(ASK) for _ in range(3)]
-    waiting = asyncio.create_task(purse.reserve(ASK))
+    budget_tracker = BudgetTracker(Budget(requests=5), None, Spent(requests=2))
+    tickets = [await budget_tracker.reserve(ASK) for _ in range(3)]
+    waiting = asyncio.create_task(budget_tracker.reserve(ASK))
     await asyncio.sleep(0)
     for ticket in tickets[:2]:
-        purse.settle(ticket, answer(1, 1))  # type: ignore[arg-type]
-    purse.settle(tickets[2], None)
+        budget_tracker.settle(ticket, answer(1, 1))  # type: ignore[arg-type]
+    budget_tracker.settle(tickets[2], None)
     assert await waiting, "a request that got no reply was not paid"
-    assert purse.spent.requests == 4
+    assert budget_tracker.spent.requests == 4
 
 
 async def test_money_stops_before_the_reply_that_could_be_too_dear() -> None:
-    purse = Purse(Budget(money=0.0024), PRICES, Spent())
-    purse.settle(await purse.reserve(ASK), answer(100, 100))  # type: ignore[arg-type]
-    assert purse.money == 0.0012
-    purse.settle(await purse.reserve(ASK), answer(100, 90))  # type: ignore[arg-type]
+    budget_tracker = BudgetTracker(Budget(money=0.0024), PRICES, Spent())
+    budget_tracker.settle(await budget_tracker.reserve(ASK), answer(100, 100))  # type: ignore[arg-type]
+    assert budget_tracker.money == 0.0012
+    budget_tracker.settle(await budget_tracker.reserve(ASK), answer(100, 90))  # type: ignore[arg-type]
     with pytest.raises(BudgetUsedUp, match="USD") as caught:
-        await purse.reserve(ASK)
+        await budget_tracker.reserve(ASK)
     assert "teacher.budget" in caught.value.hint
 
 
 async def test_a_reply_of_unknown_size_counts_as_its_worst_case_in_the_budget_and_as_unknown_in_the_sum() -> None:
-    purse = Purse(Budget(tokens=450), PRICES, Spent())
-    purse.settle(await purse.reserve(ASK), answer(None, None))  # type: ignore[arg-type]
-    assert (purse.spent.tokens, purse.spent.unknown) == (0, 1)
-    assert purse.money is None
-    purse.settle(await purse.reserve(ASK), answer(None, None))  # type: ignore[arg-type]
+    budget_tracker = BudgetTracker(Budget(tokens=450), PRICES, Spent())
+    budget_tracker.settle(await budget_tracker.reserve(ASK), answer(None, None))  # type: ignore[arg-type]
+    assert (budget_tracker.spent.tokens, budget_tracker.spent.unknown) == (0, 1)
+    assert budget_tracker.money is None
+    budget_tracker.settle(await budget_tracker.reserve(ASK), answer(None, None))  # type: ignore[arg-type]
     with pytest.raises(BudgetUsedUp):
-        await purse.reserve(ASK)
+        await budget_tracker.reserve(ASK)
 
 
 async def test_closing_lets_nobody_wait() -> None:
-    purse = Purse(Budget(requests=1), None, Spent())
-    await purse.reserve(ASK)
-    waiting = asyncio.create_task(purse.reserve(ASK))
+    budget_tracker = BudgetTracker(Budget(requests=1), None, Spent())
+    await budget_tracker.reserve(ASK)
+    waiting = asyncio.create_task(budget_tracker.reserve(ASK))
     await asyncio.sleep(0)
-    purse.close()
+    budget_tracker.close()
     with pytest.raises(Interrupted):
         await waiting

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from scripted import reply
 
 from mulcot.teacher.base import Sampling
-from mulcot.teacher.labelling.controller import Accept, Ask, GiveUp, Move, Retry, Trial, next_move
-from mulcot.teacher.labelling.verdict import TOLD, UNTOLD, Judgement, Verdict
+from mulcot.teacher.labelling.reply_judge import LABEL_GIVEN, LABEL_HIDDEN, Judgement, Verdict
+from mulcot.teacher.labelling.retry import Accept, Ask, GiveUp, Move, Retry, Trial, next_move
 
 START = Sampling(temperature=0.0, max_tokens=100, seed=5)
 REPLY_VERDICTS = [
@@ -30,7 +30,7 @@ def walk(verdicts: list[Verdict], retry: Retry | None = None, start: Sampling = 
 
 
 def test_the_first_question_is_stage_1_as_the_teacher_is_set() -> None:
-    assert walk([])[1] == Ask(UNTOLD, 1, START)
+    assert walk([])[1] == Ask(LABEL_HIDDEN, 1, START)
 
 
 def test_a_complete_reply_ends_it() -> None:
@@ -38,21 +38,21 @@ def test_a_complete_reply_ends_it() -> None:
 
 
 def test_a_wrong_label_goes_straight_to_stage_2_with_the_first_sampling() -> None:
-    assert walk([Verdict.WRONG_LABEL])[1] == Ask(TOLD, 1, START)
+    assert walk([Verdict.WRONG_LABEL])[1] == Ask(LABEL_GIVEN, 1, START)
 
 
 def test_a_wrong_label_is_asked_again_where_that_is_wanted_and_says_nothing_about_it() -> None:
     retry = Retry(wrong_again=True, stage1_attempts=2)
     _, move = walk([Verdict.WRONG_LABEL], retry)
     assert isinstance(move, Ask)
-    assert (move.stage, move.attempt, move.note) == (UNTOLD, 2, "")
-    assert walk([Verdict.WRONG_LABEL] * 2, retry)[1] == Ask(TOLD, 1, START)
+    assert (move.stage, move.attempt, move.note) == (LABEL_HIDDEN, 2, "")
+    assert walk([Verdict.WRONG_LABEL] * 2, retry)[1] == Ask(LABEL_GIVEN, 1, START)
 
 
 def test_missing_fields_are_named() -> None:
     _, move = walk([Verdict.MISSING_FIELDS])
     assert isinstance(move, Ask)
-    assert move.stage == UNTOLD
+    assert move.stage == LABEL_HIDDEN
     assert '"Final_conclusion" and "Prediction"' in move.note
 
 
@@ -69,7 +69,7 @@ def test_truncation_raises_the_token_limit_and_nothing_else_up_to_its_end() -> N
 def test_room_that_was_needed_is_kept_for_stage_2() -> None:
     _, move = walk([Verdict.TRUNCATED, Verdict.WRONG_LABEL])
     assert isinstance(move, Ask)
-    assert (move.stage, move.sampling.max_tokens, move.sampling.temperature) == (TOLD, 200, 0.0)
+    assert (move.stage, move.sampling.max_tokens, move.sampling.temperature) == (LABEL_GIVEN, 200, 0.0)
 
 
 def test_other_failures_are_drawn_warmer_and_with_another_seed() -> None:
@@ -89,7 +89,7 @@ def test_what_a_server_refuses_is_never_sent() -> None:
 def test_two_refusals_in_a_row_are_enough_for_a_stage(blocked: Verdict) -> None:
     retry = Retry(stage1_attempts=9, stage2_attempts=9)
     asks, move = walk([blocked] * 4, retry)
-    assert [ask.stage for ask in asks] == [UNTOLD, UNTOLD, TOLD, TOLD]
+    assert [ask.stage for ask in asks] == [LABEL_HIDDEN, LABEL_HIDDEN, LABEL_GIVEN, LABEL_GIVEN]
     assert move == GiveUp(blocked)
 
 
@@ -99,7 +99,7 @@ def test_without_stage_2_it_ends_after_stage_1() -> None:
 
 def test_a_leak_is_asked_again_in_stage_2_until_the_limit() -> None:
     asks, move = walk([Verdict.WRONG_LABEL, Verdict.LABEL_LEAK, Verdict.LABEL_LEAK, Verdict.LABEL_LEAK])
-    assert [ask.stage for ask in asks] == [UNTOLD, TOLD, TOLD, TOLD]
+    assert [ask.stage for ask in asks] == [LABEL_HIDDEN, LABEL_GIVEN, LABEL_GIVEN, LABEL_GIVEN]
     assert asks[2].note
     assert move == GiveUp(Verdict.LABEL_LEAK)
 
@@ -116,7 +116,7 @@ def test_any_series_of_replies_ends_within_the_limits(verdicts: list[Verdict], o
     trials: list[Trial] = []
     while isinstance(move := next_move(trials, START, retry, ()), Ask):
         number = sum(trial.ask.stage == move.stage for trial in trials)
-        assert move.attempt == number + 1 <= (one if move.stage == UNTOLD else two)
+        assert move.attempt == number + 1 <= (one if move.stage == LABEL_HIDDEN else two)
         assert move.sampling.max_tokens is not None
         assert 100 <= move.sampling.max_tokens <= retry.most_tokens
         trials.append(Trial(move, reply("x"), Judgement(verdicts[len(trials)])))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 
-from mulcot.teacher.labelling.duplicates import NearDuplicates
+from mulcot.teacher.labelling.near_duplicates import NearDuplicates
 from timed import grows_linearly
 
 WORDS = [f"w{number}" for number in range(500)]

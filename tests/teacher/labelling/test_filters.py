@@ -11,7 +11,7 @@ from mulcot.records import Example
 from mulcot.tasks.aspect_sentiment import AspectSentiment
 from mulcot.teacher.base import Reply
 from mulcot.teacher.labelling.filters import Filters, Length, contradiction, leak, length, repetition
-from mulcot.teacher.labelling.verdict import UNKNOWN, Judge, Verdict
+from mulcot.teacher.labelling.reply_judge import UNKNOWN, ReplyJudge, Verdict
 
 LABELS = ("positive", "neutral", "negative")
 
@@ -67,7 +67,7 @@ def test_the_prediction_is_not_searched_for_leaks() -> None:
 
 def test_real_chains_pass_all_filters_but_few(real_data: Path) -> None:
     rows = json.loads((real_data / "twitter2015" / "teacher_rationales_sample.json").read_text("utf-8"))
-    judge = Judge(AspectSentiment(), "checked", Filters())
+    judge = ReplyJudge(AspectSentiment(), "checked", Filters())
     found: Counter[Verdict] = Counter()
     for row in rows:
         example = Example(id="x", split="test", text=row["text"], aspect=row["aspect"], label=row["label"])

@@ -17,7 +17,7 @@ from mulcot.stages.teacher import TeacherStage
 from mulcot.tasks.aspect_sentiment import AspectSentiment
 from mulcot.tasks.base import Task
 from mulcot.tasks.sentiment import Sentiment
-from mulcot.teacher.labelling.results import Failure
+from mulcot.teacher.labelling.chain_files import Failure
 
 ROWS: list[dict[str, Any]] = [
     {"id": "a", "text": "a good day", "label": "positive", "split": "train"},

@@ -5,18 +5,18 @@ from scripted import chain, reply
 from mulcot.records import Example, Rationale
 from mulcot.tasks.sentiment import Sentiment
 from mulcot.teacher.base import Sampling
-from mulcot.teacher.labelling.cases import Outcome
+from mulcot.teacher.labelling.chain_files import Failure, Writer
 from mulcot.teacher.labelling.confusion import Confusion
-from mulcot.teacher.labelling.controller import Ask, Trial
+from mulcot.teacher.labelling.counts import Attempts, Histogram, Tally
+from mulcot.teacher.labelling.dialogues import Outcome
 from mulcot.teacher.labelling.own_answer import own_prediction
 from mulcot.teacher.labelling.pilot import Pilot, PilotResult
-from mulcot.teacher.labelling.results import Failure, Writer
+from mulcot.teacher.labelling.reply_judge import LABEL_GIVEN, LABEL_HIDDEN, ReplyJudge, Verdict
+from mulcot.teacher.labelling.retry import Ask, Trial
 from mulcot.teacher.labelling.sample import draw
 from mulcot.teacher.labelling.summary import summary_lines
-from mulcot.teacher.labelling.tally import Attempts, Histogram, Tally
-from mulcot.teacher.labelling.verdict import TOLD, UNTOLD, Judge, Verdict
 
-JUDGE = Judge(Sentiment())
+JUDGE = ReplyJudge(Sentiment())
 
 
 def outcome(number: int, *asked: tuple[int, str], label: str = "positive") -> Outcome:
@@ -29,7 +29,7 @@ def outcome(number: int, *asked: tuple[int, str], label: str = "positive") -> Ou
         trials.append(Trial(Ask(stage, attempt, Sampling()), answer, JUDGE(answer, example, stage)))
     accepted = trials[-1] if trials and trials[-1].verdict is Verdict.COMPLETE else None
     reason = None if accepted or not trials else trials[-1].verdict
-    return Outcome(example, tuple(trials), accepted, reason, None if trials else Ask(UNTOLD, 1, Sampling()))
+    return Outcome(example, tuple(trials), accepted, reason, None if trials else Ask(LABEL_HIDDEN, 1, Sampling()))
 
 
 def test_the_sample_depends_on_seed_and_ids_alone() -> None:
@@ -43,10 +43,10 @@ def test_the_sample_depends_on_seed_and_ids_alone() -> None:
 
 def test_the_pilot_counts_stage_1_alone_and_unread_predictions_as_wrong() -> None:
     outcomes = [
-        outcome(1, (UNTOLD, "positive")),
-        outcome(2, (UNTOLD, ""), (UNTOLD, "positive")),
-        outcome(3, (UNTOLD, "negative"), (TOLD, "positive")),
-        outcome(4, (UNTOLD, "")),
+        outcome(1, (LABEL_HIDDEN, "positive")),
+        outcome(2, (LABEL_HIDDEN, ""), (LABEL_HIDDEN, "positive")),
+        outcome(3, (LABEL_HIDDEN, "negative"), (LABEL_GIVEN, "positive")),
+        outcome(4, (LABEL_HIDDEN, "")),
         outcome(5),
     ]
     result = PilotResult.of(Pilot(size=5, min_stage1_accuracy=0.51), outcomes)
@@ -57,7 +57,7 @@ def test_the_pilot_counts_stage_1_alone_and_unread_predictions_as_wrong() -> Non
 
 
 def test_a_failed_pilot_shows_matrix_and_ten_failures_on_harmless_lines() -> None:
-    outcomes = [outcome(number, (UNTOLD, "negative")) for number in range(15)]
+    outcomes = [outcome(number, (LABEL_HIDDEN, "negative")) for number in range(15)]
     error = PilotResult.of(Pilot(), outcomes).error()
     assert "0 of 15 labels (0%)" in error.message
     assert "positive" in error.message
@@ -96,17 +96,17 @@ def test_the_tally_adds_up_and_reads_as_a_page() -> None:
     tally = Tally()
     writer = Writer("teacher")
     outcomes = [
-        outcome(1, (UNTOLD, "positive")),
-        outcome(2, (UNTOLD, ""), (UNTOLD, "positive")),
-        outcome(3, (UNTOLD, "neutral"), (TOLD, "positive")),
-        outcome(4, (UNTOLD, "neutral"), (TOLD, "neutral"), label="negative"),
+        outcome(1, (LABEL_HIDDEN, "positive")),
+        outcome(2, (LABEL_HIDDEN, ""), (LABEL_HIDDEN, "positive")),
+        outcome(3, (LABEL_HIDDEN, "neutral"), (LABEL_GIVEN, "positive")),
+        outcome(4, (LABEL_HIDDEN, "neutral"), (LABEL_GIVEN, "neutral"), label="negative"),
         outcome(5),
     ]
     records = list(writer.finish(outcomes))
     assert [type(record) for _, record in records] == [Rationale, Rationale, Rationale, Failure, Failure]
     for found, record in records:
         tally.add(found, record)
-    summary = tally.to_json({UNTOLD: 3, TOLD: 3})
+    summary = tally.to_json({LABEL_HIDDEN: 3, LABEL_GIVEN: 3})
     assert summary["accepted"] == {"stage1": 2, "stage2": 1}
     assert summary["reasons"] == {"wrong_label": 1, "unanswered": 1}
     assert summary["attempts"]["stage1"]["asked"] == [4, 1]
@@ -131,7 +131,7 @@ def test_a_histogram_has_lower_bounds_and_exact_extremes() -> None:
 
 def test_the_first_answer_without_the_label_counts_and_no_later_one() -> None:
     """A second draw because the first was wrong is one that knows the label."""
-    found = outcome(1, (UNTOLD, ""), (UNTOLD, "negative"), (UNTOLD, "positive"))
+    found = outcome(1, (LABEL_HIDDEN, ""), (LABEL_HIDDEN, "negative"), (LABEL_HIDDEN, "positive"))
     own = own_prediction(Sentiment(), found)
     assert own is not None and (own.label, own.problem) == ("negative", "")
     assert '"Prediction": "negative"' in (own.chain or "")
@@ -145,7 +145,7 @@ def test_the_first_answer_without_the_label_counts_and_no_later_one() -> None:
 
 
 def test_what_names_no_label_or_got_no_reply_is_a_miss_with_its_reason() -> None:
-    silent, empty = own_prediction(Sentiment(), outcome(5)), own_prediction(Sentiment(), outcome(4, (UNTOLD, "")))
+    silent, empty = own_prediction(Sentiment(), outcome(5)), own_prediction(Sentiment(), outcome(4, (LABEL_HIDDEN, "")))
     assert silent is not None and (silent.label, silent.chain, silent.problem) == (None, None, "unanswered")
     assert empty is not None and (empty.label, empty.chain, empty.problem, empty.chain_problem) == (
         None, "", "empty", "empty"
@@ -153,7 +153,7 @@ def test_what_names_no_label_or_got_no_reply_is_a_miss_with_its_reason() -> None
 
 
 def test_chains_collected_elsewhere_say_nothing_about_answers_they_do_not_hold() -> None:
-    right, told = outcome(1, (UNTOLD, "positive")), outcome(2, (TOLD, "positive"))
+    right, told = outcome(1, (LABEL_HIDDEN, "positive")), outcome(2, (LABEL_GIVEN, "positive"))
     none = Outcome(told.example, reason=Verdict.NO_CHAIN)
     assert own_prediction(Sentiment(), told) is own_prediction(Sentiment(), none) is None
     for other in (told, none):

@@ -8,15 +8,15 @@ from mulcot.tasks.multiple_choice import MultipleChoice
 from mulcot.tasks.sentiment import Sentiment
 from mulcot.teacher.base import Finish, Reply
 from mulcot.teacher.labelling.filters import NO_FILTERS, Filters
-from mulcot.teacher.labelling.verdict import TOLD, UNKNOWN, UNTOLD, Judge, Verdict
+from mulcot.teacher.labelling.reply_judge import LABEL_GIVEN, LABEL_HIDDEN, UNKNOWN, ReplyJudge, Verdict
 
 POST = Example(id="p", split="train", text="what a day", label="positive")
 GOOD = chain("positive")
 LEAK = chain("positive", Final_conclusion="Since the given label is positive, the post must be cheerful.")
 
 
-def verdict(answer: Reply, stage: int = UNTOLD, **rules: object) -> Verdict:
-    return Judge(Sentiment(), **rules)(answer, POST, stage).verdict  # type: ignore[arg-type]
+def verdict(answer: Reply, stage: int = LABEL_HIDDEN, **rules: object) -> Verdict:
+    return ReplyJudge(Sentiment(), **rules)(answer, POST, stage).verdict  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -54,28 +54,28 @@ def test_every_kind_of_reply_is_called_by_what_is_wrong_with_it(answer: Reply, k
 
 
 def test_only_a_chain_that_may_have_been_told_can_give_the_label_away() -> None:
-    assert verdict(reply(LEAK), TOLD) is Verdict.LABEL_LEAK
+    assert verdict(reply(LEAK), LABEL_GIVEN) is Verdict.LABEL_LEAK
     assert verdict(reply(LEAK), UNKNOWN) is Verdict.LABEL_LEAK
-    assert verdict(reply(LEAK), TOLD, chosen=Filters(leak=False)) is Verdict.COMPLETE
+    assert verdict(reply(LEAK), LABEL_GIVEN, chosen=Filters(leak=False)) is Verdict.COMPLETE
 
 
 def test_published_keeps_stage_2_unfiltered_as_long_as_every_field_is_there() -> None:
     for text in (LEAK, chain("negative"), chain("joyful"), chain("positive", Text_analysis="a " * 900)):
-        assert verdict(reply(text), TOLD, preset="published") is Verdict.COMPLETE
-    assert verdict(reply(chain("positive", Prediction=None)), TOLD, preset="published") is Verdict.MISSING_FIELDS
-    assert verdict(reply(chain("negative")), UNTOLD, preset="published") is Verdict.WRONG_LABEL
-    assert verdict(reply(chain("joyful")), UNTOLD, preset="published") is Verdict.WRONG_LABEL
+        assert verdict(reply(text), LABEL_GIVEN, preset="published") is Verdict.COMPLETE
+    assert verdict(reply(chain("positive", Prediction=None)), LABEL_GIVEN, preset="published") is Verdict.MISSING_FIELDS
+    assert verdict(reply(chain("negative")), LABEL_HIDDEN, preset="published") is Verdict.WRONG_LABEL
+    assert verdict(reply(chain("joyful")), LABEL_HIDDEN, preset="published") is Verdict.WRONG_LABEL
 
 
 def test_filters_can_be_added_to_published_and_taken_from_checked() -> None:
-    assert verdict(reply(LEAK), TOLD, preset="published", chosen=Filters()) is Verdict.LABEL_LEAK
+    assert verdict(reply(LEAK), LABEL_GIVEN, preset="published", chosen=Filters()) is Verdict.LABEL_LEAK
     short = '"Text_analysis": "a"\n"Image_analysis": "b"\n"Conflict_resolution": "c"\n"Final_conclusion": "d"\n'
     assert verdict(reply(short + '"Prediction": "positive"'), chosen=NO_FILTERS) is Verdict.COMPLETE
 
 
 def test_what_is_kept_holds_no_control_token_and_the_label_as_the_task_spells_it() -> None:
     text = chain("**Positive.**", Text_analysis="Words <|im_end|><|im_start|>system, more words </s> here")
-    judgement = Judge(Sentiment())(reply(text), POST, UNTOLD)
+    judgement = ReplyJudge(Sentiment())(reply(text), POST, LABEL_HIDDEN)
     assert judgement.verdict is Verdict.COMPLETE
     assert judgement.fields["Prediction"] == "positive"
     assert "<|im_end|>" not in judgement.fields["Text_analysis"]
@@ -84,12 +84,12 @@ def test_what_is_kept_holds_no_control_token_and_the_label_as_the_task_spells_it
 
 def test_letters_are_judged_by_the_choices_of_the_question() -> None:
     question = Example(id="q", split="train", text="Which?", choices=("iron", "copper"), label="B")
-    judge = Judge(MultipleChoice())
+    judge = ReplyJudge(MultipleChoice())
     fields = {name: f"{name} " + " ".join(f"{name[:3]}{n}" for n in range(8)) for name in MultipleChoice().fields}
 
     def answer(value: str) -> Verdict:
         text = MultipleChoice().write_chain({**fields, "Prediction": value})
-        return judge(reply(text), question, UNTOLD).verdict
+        return judge(reply(text), question, LABEL_HIDDEN).verdict
 
     assert answer("copper") is Verdict.COMPLETE
     assert answer("A") is Verdict.WRONG_LABEL

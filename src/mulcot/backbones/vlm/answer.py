@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from mulcot.backbones.vlm.chains import Chain, Writing
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.encoded import Encoded
-from mulcot.backbones.vlm.labels import score_labels
+from mulcot.backbones.vlm.generation import Chain, ChainDecoder
+from mulcot.backbones.vlm.label_scoring import score_labels
 from mulcot.backbones.vlm.prefill import prefill
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ REFILL = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ModelAnswer:
     """What was asked of one example."""
 
     label_logprobs: tuple[float, ...] = ()
@@ -31,12 +31,12 @@ class Answer:
     chain: Chain | None = None
 
 
-def answer(model: LoadedModel, examples: Sequence[Encoded], decoding: Decoding) -> list[Answer]:
+def answer(model: LoadedModel, examples: Sequence[Encoded], decoding: Decoding) -> list[ModelAnswer]:
     """One batch. Its examples must all have the same branches."""
     return list(answers(model, examples, decoding, max(len(examples), 1)))
 
 
-def answers(model: LoadedModel, examples: Iterable[Encoded], decoding: Decoding, slots: int) -> Iterator[Answer]:
+def answers(model: LoadedModel, examples: Iterable[Encoded], decoding: Decoding, slots: int) -> Iterator[ModelAnswer]:
     """Answers in the order of the examples, which are taken as slots become free; never more than `slots` at once."""
     waiting = iter(examples)
     first = next(waiting, None)
@@ -48,12 +48,14 @@ def answers(model: LoadedModel, examples: Iterable[Encoded], decoding: Decoding,
             yield from _with_chains(model, waiting, decoding, slots)
             return
         while group := list(islice(waiting, slots)):
-            yield from (Answer(own) for own in _scores(group, score_labels(model, group)))
+            yield from (ModelAnswer(own) for own in _scores(group, score_labels(model, group)))
 
 
-def _with_chains(model: LoadedModel, waiting: Iterator[Encoded], decoding: Decoding, slots: int) -> Iterator[Answer]:
+def _with_chains(
+    model: LoadedModel, waiting: Iterator[Encoded], decoding: Decoding, slots: int
+) -> Iterator[ModelAnswer]:
     """The labels are scored while an example joins, its answer is whole when its chain has ended."""
-    writing = Writing(decoding)
+    writing = ChainDecoder(decoding)
     scores: list[tuple[float, ...]] = []
     chains: dict[int, Chain] = {}
     told = 0
@@ -68,7 +70,7 @@ def _with_chains(model: LoadedModel, waiting: Iterator[Encoded], decoding: Decod
             return
         chains |= {token.row: token.chain for token in tokens if token.chain is not None}
         while told in chains:
-            yield Answer(scores[told], chains.pop(told))
+            yield ModelAnswer(scores[told], chains.pop(told))
             told += 1
 
 

@@ -23,9 +23,9 @@ from mulcot.backbones.base import BACKBONE_FILE, Backbone, Turn
 from mulcot.backbones.vlm.encoded import Branch, Encoded, Ids, Layout
 from mulcot.backbones.vlm.markup import ChatMarkup
 from mulcot.backbones.vlm.network import Network
-from mulcot.backbones.vlm.pictures import Grid, Pictures
+from mulcot.backbones.vlm.picture_patches import Grid, PatchProcessor
 from mulcot.backbones.vlm.quiet import quiet
-from mulcot.backbones.vlm.words import Words
+from mulcot.backbones.vlm.safe_tokenizer import SafeTokenizer
 from mulcot.errors import MulcotError
 from mulcot.rundir import share
 from mulcot.tasks.base import Prompt
@@ -34,11 +34,11 @@ PREPROCESS_FILE = "preprocess.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class Preprocessors:
     """The two halves of the preprocessing."""
 
-    words: Words
-    pictures: Pictures
+    words: SafeTokenizer
+    pictures: PatchProcessor
 
 
 class LoadedModel(ABC):
@@ -51,11 +51,11 @@ class LoadedModel(ABC):
     markup: ChatMarkup | None = None
     """For whole conversations and exported models, where the family has one."""
 
-    def __init__(self, settings: Backbone, network: Network, tools: Tools) -> None:
+    def __init__(self, settings: Backbone, network: Network, preprocessors: Preprocessors) -> None:
         self.settings = settings
         self.network = network
-        self.words = tools.words
-        self.pictures = tools.pictures
+        self.words = preprocessors.words
+        self.pictures = preprocessors.pictures
 
     # What a family adds
 

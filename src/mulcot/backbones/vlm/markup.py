@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mulcot.backbones.vlm.words import Words
+from mulcot.backbones.vlm.safe_tokenizer import SafeTokenizer
 
 _TEMPLATE = r"""
 {%- for message in messages -%}
@@ -30,7 +30,7 @@ _TEMPLATE = r"""
 
 @dataclass(frozen=True, slots=True)
 class ChatMarkup:
-    """Control tokens around turns and pictures; texts go through `Words.plain`, so none can open or close a turn."""
+    """Control tokens around turns and pictures; texts go through `SafeTokenizer.encode_text`, so none can open or close a turn."""
 
     name: str
     """With its version: a change makes old adapters unusable."""
@@ -39,15 +39,15 @@ class ChatMarkup:
     picture: tuple[str, str, str]
     """What stands before a picture, for each of its tokens, and after it."""
 
-    def begin(self, words: Words, role: str, text: str = "") -> list[int]:
+    def begin(self, words: SafeTokenizer, role: str, text: str = "") -> list[int]:
         """The beginning of a turn, with its first text."""
-        return [words.control(self.start), *words.plain(f"{role}\n{text}")]
+        return [words.control(self.start), *words.encode_text(f"{role}\n{text}")]
 
-    def close(self, words: Words) -> list[int]:
+    def close(self, words: SafeTokenizer) -> list[int]:
         """The end of a turn, before another."""
-        return [words.control(self.end), *words.plain("\n")]
+        return [words.control(self.end), *words.encode_text("\n")]
 
-    def image(self, words: Words, tokens: int) -> list[int]:
+    def image(self, words: SafeTokenizer, tokens: int) -> list[int]:
         """A picture of so many tokens."""
         before, each, after = (words.control(token) for token in self.picture)
         return [before, *[each] * tokens, after]

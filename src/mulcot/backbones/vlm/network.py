@@ -17,9 +17,9 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from mulcot.backbones.vlm import trunk
-from mulcot.backbones.vlm.ending import Ending, only
-from mulcot.backbones.vlm.sight import Memory, see
+from mulcot.backbones.vlm import prefix_attention as trunk
+from mulcot.backbones.vlm.last_layer import NeededPositions, limit_layer
+from mulcot.backbones.vlm.vision_cache import VisionCache, vision_features
 
 Attention = Literal["sdpa", "flex"]
 KERNELS = {"sdpa": trunk.NAME, "flex": "flex_attention"}
@@ -32,8 +32,8 @@ class Network(nn.Module):
         super().__init__()
         self.model = model
         self.attention: Attention = attention
-        self.memory: Memory | None = None
-        self.steady = False
+        self.vision_cache: VisionCache | None = None
+        self.batch_invariant = False
         """Whether what a frozen tower sees in a picture must not depend on its batch; see `sight`."""
         self._wanted_BW: Tensor | None = None
         self.train(model.training)
@@ -61,7 +61,7 @@ class Network(nn.Module):
         pixels_NF: Tensor | None = None,
         grids_I3: Tensor | None = None,
         cache: Any = None,
-        plain: int = 0,
+        causal_prefix: int = 0,
     ) -> Tensor:
         """Hidden states after the last norm.
 
@@ -69,17 +69,17 @@ class Network(nn.Module):
         causal rows, boolean over (row, token), those in the cache included: which tokens exist. In the first `plain`
         columns of all rows it must be plainly causal.
         """
-        ending = None
+        needed = None
         if self._wanted_BW is not None:
             row_B1 = torch.arange(len(mask), device=mask.device)[:, None]
-            ending = Ending(self._wanted_BW, self._additive(mask[row_B1, 0, self._wanted_BW][:, None]))
+            needed = NeededPositions(self._wanted_BW, self._additive(mask[row_B1, 0, self._wanted_BW][:, None]))
         if isinstance(mask, Tensor) and mask.ndim == 4:
-            mask = self._additive(mask[:, :, plain:])
+            mask = self._additive(mask[:, :, causal_prefix:])
         model, pictures = self.inner.model, {}
         if pixels_NF is not None and grids_I3 is not None:
-            seen = see(model, pixels_NF, grids_I3, self.memory, steady=self.steady)
+            seen = vision_features(model, pixels_NF, grids_I3, self.vision_cache, batch_invariant=self.batch_invariant)
             pictures = {"mm_encoder_outputs": {"image": seen}}
-        with only(self.layers[-1], ending):
+        with limit_layer(self.layers[-1], needed):
             # Without pictures there is nothing to put together: every token of a chain comes this way.
             out = (model if pictures else model.language_model)(
                 input_ids=ids_BS,
@@ -87,7 +87,7 @@ class Network(nn.Module):
                 attention_mask=mask,
                 past_key_values=cache,
                 use_cache=cache is not None,
-                **({"trunk": plain} if plain else {}),
+                **({"trunk": causal_prefix} if causal_prefix else {}),
                 **pictures,
             )
         hidden_BSD: Tensor = out.last_hidden_state
@@ -98,9 +98,9 @@ class Network(nn.Module):
         dtype = self.inner.dtype
         return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
 
-    def remember(self, folder: Path, limit: float) -> None:
+    def cache_vision(self, folder: Path, limit: float) -> None:
         """Keeps what the vision tower sees in `folder`, up to `limit` bytes. Its weights must stay as they are."""
-        self.memory = Memory(folder, self.inner.model.visual, limit)
+        self.vision_cache = VisionCache(folder, self.inner.model.visual, limit)
 
     def merge(self) -> None:
         """Makes adapters part of the weights they adapt, for a model that only answers; not where that would round."""
@@ -121,7 +121,7 @@ class Network(nn.Module):
             self.train(was_training)
 
     @contextmanager
-    def wanting(self, wanted_BW: Tensor) -> Iterator[None]:
+    def only_positions(self, wanted_BW: Tensor) -> Iterator[None]:
         """Until the block ends, only the hidden states at these places of each row count; the others are not computed.
 
         The network is then called with a mask over (row, 1, query, key).

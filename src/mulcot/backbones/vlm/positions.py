@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from mulcot.backbones.vlm.pictures import Grid
+from mulcot.backbones.vlm.picture_patches import Grid
 
 AXES = 3
 

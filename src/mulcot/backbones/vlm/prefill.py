@@ -20,9 +20,9 @@ from torch import Tensor
 
 from mulcot.backbones.vlm.cache import SlotCache, Slots
 from mulcot.backbones.vlm.encoded import Branch, Encoded, Ids
-from mulcot.backbones.vlm.labels import Labels
+from mulcot.backbones.vlm.label_scoring import Labels
 from mulcot.backbones.vlm.ordinary import Rows
-from mulcot.backbones.vlm.rows import mask, pack
+from mulcot.backbones.vlm.packing import mask, pack
 from mulcot.backbones.vlm.state import State
 
 if TYPE_CHECKING:
@@ -116,10 +116,10 @@ def _shared_prefix(
     wanted_BW = length_B[:, None] - 1
     if labels is not None:
         wanted_BW = torch.cat([wanted_BW, labels.sources(batch)], dim=1)
-    with network.wanting(wanted_BW):
+    with network.only_positions(wanted_BW):
         hidden_BSD: Tensor = network(
             batch.ids_BS, batch.positions_ABS, mask(batch, "sdpa"), batch.pixels_NF, batch.grids_I3,
-            cache=cache, plain=batch.plain,
+            cache=cache, causal_prefix=batch.causal_prefix,
         )  # fmt: skip
     scores_EQ = None if labels is None else labels.score(hidden_BSD, network.head_VD, batch)
     starts = [example.next_position + len(prompt) for example, prompt in zip(examples, prompts, strict=True)]

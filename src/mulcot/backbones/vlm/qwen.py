@@ -18,16 +18,16 @@ from torch import nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
 from mulcot.backbones.base import Backbone
-from mulcot.backbones.vlm.loaded import LoadedModel, Tools
+from mulcot.backbones.vlm.loaded import LoadedModel, Preprocessors
 from mulcot.backbones.vlm.markup import CHATML
 from mulcot.backbones.vlm.network import KERNELS, Network
-from mulcot.backbones.vlm.patches import multiply_patches
-from mulcot.backbones.vlm.pictures import Grid, Pictures
+from mulcot.backbones.vlm.patch_product import multiply_patches
+from mulcot.backbones.vlm.picture_patches import Grid, PatchProcessor
 from mulcot.backbones.vlm.positions import rope_positions
 from mulcot.backbones.vlm.quiet import quiet
-from mulcot.backbones.vlm.tuning import prepare
-from mulcot.backbones.vlm.windows import group_windows
-from mulcot.backbones.vlm.words import Words
+from mulcot.backbones.vlm.safe_tokenizer import SafeTokenizer
+from mulcot.backbones.vlm.trainable_weights import prepare
+from mulcot.backbones.vlm.window_attention import group_windows
 from mulcot.errors import MulcotError
 from mulcot.tasks.base import Prompt
 
@@ -50,16 +50,16 @@ class LoadedQwen(LoadedModel):
         ids += CHATML.begin(words, "user")
         for grid in grids:
             ids += CHATML.image(words, self.pictures.tokens(grid))
-        return ids + words.plain(f"{prompt.post}\n\n")
+        return ids + words.encode_text(f"{prompt.post}\n\n")
 
     def question(self, prompt: Prompt) -> list[int]:
         """`ask <|im_end|> <|im_start|>assistant`."""
         words = self.words
-        return [*words.plain(prompt.ask), *CHATML.close(words), *CHATML.begin(words, "assistant")]
+        return [*words.encode_text(prompt.ask), *CHATML.close(words), *CHATML.begin(words, "assistant")]
 
     def answer(self, target: str) -> list[int]:
         """`target <|im_end|>`."""
-        return [*self.words.plain(target), self.words.control(CHATML.end)]
+        return [*self.words.encode_text(target), self.words.control(CHATML.end)]
 
     def positions(self, prefix: Sequence[int], grids: Sequence[Grid]) -> npt.NDArray[np.int64]:
         """See `rope_positions`."""
@@ -78,11 +78,11 @@ def load_qwen(settings: Backbone, source: str | Path, device: str, adapter: Path
         source = adapter  # the whole model was trained
     with quiet():
         model = _base_model(settings, source)
-        words = Words(AutoTokenizer.from_pretrained(source))
+        words = SafeTokenizer(AutoTokenizer.from_pretrained(source))
         processor = AutoImageProcessor.from_pretrained(source, backend="pil")  # type: ignore[no-untyped-call]
         tuned = _tuned(model, settings, adapter, trainable)
     network = Network(tuned.to(device), settings.attention)
-    loaded = LoadedQwen(settings, network, Tools(words, Pictures(processor, settings.image_size)))
+    loaded = LoadedQwen(settings, network, Preprocessors(words, PatchProcessor(processor, settings.image_size)))
     if adapter is not None:
         loaded.check_preprocessing(adapter)
     return loaded

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mulcot.backbones.vlm.decoding import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 
 
 def uniform(key: str, decoding: Decoding) -> Tensor:

@@ -1,5 +1,5 @@
 """A folder to begin with: one's own data in small, and a recipe that runs at once."""
 
-from mulcot.cli.starting.folder import begin
+from mulcot.cli.starting.folder import write_starter_folder
 
-__all__ = ["begin"]
+__all__ = ["write_starter_folder"]

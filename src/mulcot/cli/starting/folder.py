@@ -23,14 +23,14 @@ from mulcot.datasets.files import Files
 from mulcot.errors import MulcotError, UnknownName
 from mulcot.recipe import Recipe
 from mulcot.records import Json
-from mulcot.report.words import TWO_STAGE
+from mulcot.report.terms import TWO_STAGE
 from mulcot.settings import Settings
 from mulcot.stages.annotate import AnnotateStage
 from mulcot.stages.assistant import AssistantStage
 from mulcot.stages.evaluate import EvaluateStage
 from mulcot.stages.evaluate_questions import EvaluateQuestionsStage
-from mulcot.stages.questions import PUBLISHED
 from mulcot.stages.rationale import RationaleStage
+from mulcot.stages.shared_t5_training import PUBLISHED
 from mulcot.stages.student import StudentStage
 from mulcot.stages.teacher import TeacherStage
 from mulcot.tasks.base import Demo, Task, tasks
@@ -68,7 +68,7 @@ DESCRIBED: dict[str, type[Settings]] = {
 """Whose options the recipe's comments may describe."""
 
 
-def begin(folder: Path, task: str | None = None, method: str = RD) -> tuple[str, int]:
+def write_starter_folder(folder: Path, task: str | None = None, method: str = RD) -> tuple[str, int]:
     """Writes everything, or nothing, into a folder that is new or empty; returns the task and the number of rows."""
     if method not in METHODS:
         raise UnknownName("method", method, METHODS)

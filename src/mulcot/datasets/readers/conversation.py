@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mulcot.datasets.cells import BadRow, shown
+from mulcot.datasets.cell_values import BadRow, shown
 
 TURNS = ("messages", "conversations")
 TAG = "<image>"

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from mulcot.datasets.cells import BadRow
+from mulcot.datasets.cell_values import BadRow
 from mulcot.datasets.readers.lines import Line, read_lines
 from mulcot.datasets.readers.table import Raw, Table
 from mulcot.errors import DataError

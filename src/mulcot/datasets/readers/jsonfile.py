@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mulcot.datasets.cells import shown
+from mulcot.datasets.cell_values import shown
 from mulcot.datasets.readers.lines import Line, read_lines
 from mulcot.datasets.readers.table import Raw, Table
 from mulcot.errors import DataError

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from mulcot.datasets.base import UNSPLIT, Row
-from mulcot.datasets.cells import BadRow, optional_text, scalar, shown, text, texts
+from mulcot.datasets.cell_values import BadRow, optional_text, scalar, shown, text, texts
 from mulcot.datasets.readers.conversation import TURNS, is_conversation, question_and_answer
 from mulcot.datasets.readers.pictures import picture
 from mulcot.datasets.readers.table import Raw
@@ -15,7 +15,7 @@ from mulcot.errors import DataError
 from mulcot.media import Store
 from mulcot.records import SPLITS, Example, ImageRef, Rejected
 from mulcot.settings import Settings
-from mulcot.tasks.letters import LETTERS
+from mulcot.tasks.letter_reading import LETTERS
 
 SPLIT_NAMES = {
     "train": "train", "training": "train", "dev": "dev", "val": "dev", "valid": "dev", "validation": "dev",

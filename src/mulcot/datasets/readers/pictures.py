@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mulcot.datasets.cells import BadRow, shown
+from mulcot.datasets.cell_values import BadRow, shown
 from mulcot.media import Store
 from mulcot.records import ImageRef
 

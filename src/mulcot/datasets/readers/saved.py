@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mulcot.datasets.base import UNSPLIT
-from mulcot.datasets.cells import shown
+from mulcot.datasets.cell_values import shown
 from mulcot.datasets.readers.jsonfile import load_json
 from mulcot.datasets.readers.mapping import SPLIT_NAMES, SPLIT_ORDER
 from mulcot.errors import DataError

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from mulcot.backbones.tiny import Tiny
-from mulcot.backbones.vlm.pictures import Pictures
+from mulcot.backbones.vlm.picture_patches import PatchProcessor
 from mulcot.extractors.runtime.loaded import Array, LoadedExtractor
 from mulcot.records import Json
 
@@ -29,7 +29,7 @@ PLACES = 2.0
 class TinyExtractor(LoadedExtractor):
     """The tower behind the tiny backbones."""
 
-    def __init__(self, tower: torch.nn.Module, pictures: Pictures, device: str) -> None:
+    def __init__(self, tower: torch.nn.Module, pictures: PatchProcessor, device: str) -> None:
         super().__init__(tower, device)
         self.pictures = pictures
 

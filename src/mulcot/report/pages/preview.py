@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mulcot.datasets.base import Dataset, read
-from mulcot.datasets.statistics import NO_LABEL, Census, SplitStatistics, Statistics
+from mulcot.datasets.statistics import NO_LABEL, DatasetCounter, SplitStatistics, Statistics
 from mulcot.errors import DataError, MediaError
 from mulcot.media import Gallery, Store, encode_jpeg
 from mulcot.progress import Reporter
@@ -58,15 +58,15 @@ class Post:
 def write_preview(dataset: Dataset, task: Task, out: Path, choice: Choice, reporter: Reporter) -> int:
     """Reads the dataset once, draws examples evenly, writes the page, and says how many it shows."""
     need_place(out)
-    census, drawn = Census(dataset, task), _Draw(choice)
+    counter, drawn = DatasetCounter(dataset, task), _Draw(choice)
     with Store.temporary() as store:
         with reporter.bar("preview", unit="rows") as bar:
             for record in read(dataset, task, store):
-                census.add(record)
+                counter.add(record)
                 if isinstance(record, Example):
                     drawn.offer(record)
                 bar.advance()
-        statistics, examples = census.statistics(), drawn.examples()
+        statistics, examples = counter.statistics(), drawn.examples()
         if choice.split is not None and choice.split not in statistics.splits:
             hint = f"It has: {', '.join(statistics.splits) or 'none'}."
             raise DataError(f"the dataset has no split {choice.split!r}", hint=hint)

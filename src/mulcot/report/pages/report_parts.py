@@ -12,13 +12,13 @@ from markupsafe import Markup
 from mulcot.evaluation.scores import CalibrationScores, Confusion, ModelScores, SetScores
 from mulcot.progress import duration
 from mulcot.records import Json
-from mulcot.report import flow as flows
-from mulcot.report.cases import Drawn, draw_cases, labels_of
+from mulcot.report import chain_sources as flows
 from mulcot.report.curves import Curves
 from mulcot.report.diagnosis import diagnose
+from mulcot.report.example_gallery import Drawn, draw_cases, labels_of
 from mulcot.report.pages.charts import bar_chart, key, line_chart, reliability_chart
 from mulcot.report.pages.thumbnails import Thumbnails
-from mulcot.report.published import benchmark, published
+from mulcot.report.published_numbers import benchmark, published
 from mulcot.report.results import (
     FIRST,
     chain_tables,

@@ -17,9 +17,9 @@ from mulcot.progress import Reporter
 from mulcot.records import Example, Json, Rationale, content_id, read_lines
 from mulcot.report.pages.page import asset, data_uri, render, write_page
 from mulcot.rundir import need_place
+from mulcot.teacher.labelling.chain_files import Failure
 from mulcot.teacher.labelling.filters import PREDICTION
 from mulcot.teacher.labelling.ratings import QUESTIONS, SCALE
-from mulcot.teacher.labelling.results import Failure
 
 THUMBNAIL = (420, 420)
 OUTCOMES = {

@@ -21,9 +21,9 @@ from yarl import URL
 from mulcot.records import Json
 from mulcot.settings import volatile
 from mulcot.teacher.base import Observer, Sampling, Session, teachers
-from mulcot.teacher.transport.chat import RESERVED
-from mulcot.teacher.transport.connection import HttpTeacher
-from mulcot.teacher.transport.session import Target, open_session
+from mulcot.teacher.transport.http_session import Target, open_session
+from mulcot.teacher.transport.http_settings import HttpTeacher
+from mulcot.teacher.transport.openai_protocol import RESERVED
 
 ONE_OR_SEVERAL = {
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],

@@ -20,8 +20,8 @@ from mulcot.records import Json
 from mulcot.teacher.base import Observer, Session, teachers
 from mulcot.teacher.simulation.server import MODEL, Server, serving
 from mulcot.teacher.simulation.settings import Simulation
-from mulcot.teacher.transport.connection import HttpTeacher
-from mulcot.teacher.transport.session import Target, open_session
+from mulcot.teacher.transport.http_session import Target, open_session
+from mulcot.teacher.transport.http_settings import HttpTeacher
 
 
 @teachers.register("simulated")

@@ -87,7 +87,7 @@ class Spent:
         return self.prompt + self.completion
 
 
-class Purse:
+class BudgetTracker:
     """Keeps a budget over everything that is asked at once."""
 
     def __init__(self, budget: Budget, prices: Prices | None, spent: Spent, *, section: str = "teacher") -> None:
@@ -183,12 +183,12 @@ class Purse:
         return f"{paid:,.4f} of {budget.money:,.2f} {self.prices.currency}, and a reply may cost {most:,.4f}"
 
 
-class Metered:
+class BudgetedSession:
     """A session whose requests are paid from a purse. What the ledger or the cache knows never comes here."""
 
-    def __init__(self, session: Session, purse: Purse) -> None:
+    def __init__(self, session: Session, budget_tracker: BudgetTracker) -> None:
         self._session = session
-        self._purse = purse
+        self._purse = budget_tracker
 
     async def complete(self, request: Request) -> Reply:
         """The reply, if the budget allows for it."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from mulcot.records import Example, Json, Record
 from mulcot.teacher.base import Reply, Request
 from mulcot.teacher.labelling.budget import Prices, shown_money
-from mulcot.teacher.labelling.cases import Cases, Known
-from mulcot.teacher.labelling.controller import Ask, Trial
-from mulcot.teacher.labelling.verdict import TOLD, UNTOLD, Verdict
+from mulcot.teacher.labelling.dialogues import Dialogues, FindReply
+from mulcot.teacher.labelling.reply_judge import LABEL_GIVEN, LABEL_HIDDEN, Verdict
+from mulcot.teacher.labelling.retry import Ask, Trial
 
 CHARACTERS_PER_TOKEN = 4.0
 PIXELS_PER_TOKEN = 28 * 28
@@ -85,15 +85,15 @@ class Estimate(Record):
 
 
 def estimate(
-    cases: Cases, examples: Iterable[Example], known: Known, prices: Prices | None, size: int | None
+    dialogues: Dialogues, examples: Iterable[Example], known: FindReply, prices: Prices | None, size: int | None
 ) -> Estimate:
     """Walks through what is committed and extrapolates to what is open."""
-    survey = _Survey(size, two_stages=cases.retry.stage2_attempts > 0)
+    survey = _Survey(size, two_stages=dialogues.retry.stage2_attempts > 0)
     for example in examples:
         if example.label is None:
             continue
-        outcome = cases.recall(example, known)
-        survey.add(cases, example, outcome.trials, outcome.open)
+        outcome = dialogues.replay(example, known)
+        survey.add(dialogues, example, outcome.trials, outcome.open)
     return survey.estimate(prices)
 
 
@@ -103,41 +103,41 @@ class _Survey:
         self.picture_tokens = OWN_SIZE_TOKENS if size is None else max(1, size * size // PIXELS_PER_TOKEN)
         self.examples = self.settled = self.replies = 0
         self.stage1_open = self.stage2_open = 0
-        self.prompt = {UNTOLD: Mean(), TOLD: Mean()}
-        self.completion = {UNTOLD: Mean(), TOLD: Mean()}
-        self.attempts = {UNTOLD: Mean(), TOLD: Mean()}
+        self.prompt = {LABEL_HIDDEN: Mean(), LABEL_GIVEN: Mean()}
+        self.completion = {LABEL_HIDDEN: Mean(), LABEL_GIVEN: Mean()}
+        self.attempts = {LABEL_HIDDEN: Mean(), LABEL_GIVEN: Mean()}
         self.second_stage, self.guess = Mean(), Mean()
 
-    def add(self, cases: Cases, example: Example, trials: tuple[Trial, ...], open_: Ask | None) -> None:
+    def add(self, dialogues: Dialogues, example: Example, trials: tuple[Trial, ...], open_: Ask | None) -> None:
         self.examples += 1
         self.settled += open_ is None
         self.replies += len(trials)
         for trial in trials:
             self.prompt[trial.ask.stage].add(trial.reply.usage.prompt)
             self.completion[trial.ask.stage].add(trial.reply.usage.completion)
-        stage = trials[-1].ask.stage if open_ is None and trials else (open_.stage if open_ else UNTOLD)
-        first = [trial for trial in trials if trial.ask.stage == UNTOLD]
-        if open_ is None or open_.stage == TOLD:
-            self.attempts[UNTOLD].add(len(first))
-            self.second_stage.add(stage == TOLD or (bool(first) and first[-1].verdict is not Verdict.COMPLETE))
-        if open_ is None and stage == TOLD:
-            self.attempts[TOLD].add(len(trials) - len(first))
+        stage = trials[-1].ask.stage if open_ is None and trials else (open_.stage if open_ else LABEL_HIDDEN)
+        first = [trial for trial in trials if trial.ask.stage == LABEL_HIDDEN]
+        if open_ is None or open_.stage == LABEL_GIVEN:
+            self.attempts[LABEL_HIDDEN].add(len(first))
+            self.second_stage.add(stage == LABEL_GIVEN or (bool(first) and first[-1].verdict is not Verdict.COMPLETE))
+        if open_ is None and stage == LABEL_GIVEN:
+            self.attempts[LABEL_GIVEN].add(len(trials) - len(first))
         if open_ is not None:
-            self.stage1_open += open_.stage == UNTOLD
-            self.stage2_open += open_.stage == TOLD
-            self.guess.add(self._prompt_tokens(cases.request(example, open_)))
+            self.stage1_open += open_.stage == LABEL_HIDDEN
+            self.stage2_open += open_.stage == LABEL_GIVEN
+            self.guess.add(self._prompt_tokens(dialogues.request(example, open_)))
 
     def estimate(self, prices: Prices | None) -> Estimate:
         """The means times what is open."""
-        measured = self.completion[UNTOLD].count >= ENOUGH
-        again = self.attempts[UNTOLD].value(AGAIN)
+        measured = self.completion[LABEL_HIDDEN].count >= ENOUGH
+        again = self.attempts[LABEL_HIDDEN].value(AGAIN)
         share = self.second_stage.value(SECOND_STAGE) if self.two_stages else 0.0
         one = self.stage1_open * again
-        two = (self.stage2_open + self.stage1_open * share) * self.attempts[TOLD].value(again)
-        first = self.prompt[UNTOLD].value(self.guess.sum / self.guess.count if self.guess.count else 0.0)
-        reply = self.completion[UNTOLD].value(REPLY_TOKENS)
-        prompt = one * first + two * self.prompt[TOLD].value(first)
-        completion = one * reply + two * self.completion[TOLD].value(reply)
+        two = (self.stage2_open + self.stage1_open * share) * self.attempts[LABEL_GIVEN].value(again)
+        first = self.prompt[LABEL_HIDDEN].value(self.guess.sum / self.guess.count if self.guess.count else 0.0)
+        reply = self.completion[LABEL_HIDDEN].value(REPLY_TOKENS)
+        prompt = one * first + two * self.prompt[LABEL_GIVEN].value(first)
+        completion = one * reply + two * self.completion[LABEL_GIVEN].value(reply)
         return Estimate(
             basis="measured" if measured else "formula",
             examples=self.examples,

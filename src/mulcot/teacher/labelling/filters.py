@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pydantic import Field, model_validator
 
 from mulcot.settings import Settings
-from mulcot.tasks.leak import find_leak
+from mulcot.tasks.label_leak import find_leak
 
 PREDICTION = "Prediction"
 UNDECIDED = "neutral"

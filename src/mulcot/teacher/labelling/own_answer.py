@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from mulcot.records import Prediction
 from mulcot.tasks.base import Task
 from mulcot.teacher.base import Finish
-from mulcot.teacher.labelling.cases import Outcome
-from mulcot.teacher.labelling.controller import Trial
-from mulcot.teacher.labelling.verdict import UNTOLD, Verdict
+from mulcot.teacher.labelling.dialogues import Outcome
+from mulcot.teacher.labelling.reply_judge import LABEL_HIDDEN, Verdict
+from mulcot.teacher.labelling.retry import Trial
 
 ANSWERS = "answers.jsonl"
 """One line per example whose answer is known, in the order of the dataset."""
@@ -21,7 +21,7 @@ ANSWERS = "answers.jsonl"
 
 def own_answer(trials: Sequence[Trial]) -> Trial | None:
     """The reply that counts; where none names a label, the last one. None where there is no reply of stage 1."""
-    untold = [trial for trial in trials if trial.ask.stage == UNTOLD]
+    untold = [trial for trial in trials if trial.ask.stage == LABEL_HIDDEN]
     named = next((trial for trial in untold if trial.judgement.prediction is not None), None)
     return named or (untold[-1] if untold else None)
 

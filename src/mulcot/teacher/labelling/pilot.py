@@ -14,10 +14,10 @@ from pydantic import Field
 from mulcot.errors import NothingUsable, printable
 from mulcot.records import Json
 from mulcot.settings import Settings
-from mulcot.teacher.labelling.cases import Outcome
 from mulcot.teacher.labelling.confusion import Confusion
+from mulcot.teacher.labelling.dialogues import Outcome
 from mulcot.teacher.labelling.own_answer import own_answer
-from mulcot.teacher.labelling.verdict import Verdict
+from mulcot.teacher.labelling.reply_judge import Verdict
 from mulcot.teacher.labelling.yields import Yield
 
 SHOWN = 10

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from mulcot.errors import NothingUsable
 from mulcot.records import Json
-from mulcot.teacher.labelling.verdict import Verdict
+from mulcot.teacher.labelling.reply_judge import Verdict
 
 SHOWN = 5
 _READ = "Read the replies: `mulcot teacher review` and failures.jsonl show them with their reasons."

@@ -24,8 +24,8 @@ from typing import Any
 from aiohttp import web
 
 from mulcot.records import Json, content_id
-from mulcot.teacher.simulation.mind import Answer, answer
-from mulcot.teacher.simulation.reading import BadRequest, Eyes, understand
+from mulcot.teacher.simulation.replies import SimulatedReply, answer
+from mulcot.teacher.simulation.request_reading import BadRequest, PictureReader, understand
 from mulcot.teacher.simulation.settings import Simulation, Troubles
 
 MODEL = "simulated-teacher"
@@ -45,7 +45,7 @@ class Server:
         """How often each request was answered; a client that asks a paid question twice shows here."""
         self._failed: Counter[str] = Counter()
         self._burst = 0
-        self._eyes = Eyes()
+        self._reader = PictureReader()
 
     def app(self) -> web.Application:
         """The routes."""
@@ -78,7 +78,7 @@ class Server:
                 raise BadRequest("the body must be an object")
             if body.get("model") != MODEL:
                 return _error(404, "model_not_found", f"there is no model {body.get('model')!r} here, only {MODEL!r}")
-            asked = understand(body, self._eyes)
+            asked = understand(body, self._reader)
         except (ValueError, RecursionError) as error:
             return _error(400, "invalid_request_error", str(error))
         identity = hashlib.sha256(raw).hexdigest()
@@ -161,7 +161,9 @@ async def _fail(request: web.Request, kind: str, troubles: Troubles) -> web.Stre
     return web.Response()
 
 
-async def _send(request: web.Request, reply: Answer, identity: str, *, stream: bool, slow: bool) -> web.StreamResponse:
+async def _send(
+    request: web.Request, reply: SimulatedReply, identity: str, *, stream: bool, slow: bool
+) -> web.StreamResponse:
     head: Json = {"id": f"simulated-{identity[:16]}", "created": int(time.time()), "model": MODEL}
     usage = {"prompt_tokens": reply.prompt_tokens, "completion_tokens": reply.completion_tokens}
     usage["total_tokens"] = sum(usage.values())
@@ -182,7 +184,7 @@ async def _send(request: web.Request, reply: Answer, identity: str, *, stream: b
     return response
 
 
-async def _stream(request: web.Request, reply: Answer, head: Json, usage: Json) -> web.StreamResponse:
+async def _stream(request: web.Request, reply: SimulatedReply, head: Json, usage: Json) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
     await response.prepare(request)
 

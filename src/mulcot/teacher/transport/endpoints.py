@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from mulcot.errors import Interrupted
 from mulcot.teacher.base import CallError, ErrorKind, Load
-from mulcot.teacher.transport.connection import HttpTeacher
-from mulcot.teacher.transport.throttle import Allowance, Bucket, Clock, backoff
+from mulcot.teacher.transport.http_settings import HttpTeacher
+from mulcot.teacher.transport.throttle import Bucket, Clock, ConcurrencyLimit, backoff
 
 SICK_AFTER = 8
 """Failures in a row, without any success between them."""
@@ -26,7 +26,7 @@ FIRST_PATIENCE = 60.0
 class Endpoint:
     """One server."""
 
-    def __init__(self, url: str, allowance: Allowance, clock: Clock) -> None:
+    def __init__(self, url: str, allowance: ConcurrencyLimit, clock: Clock) -> None:
         self.url = url
         self.allowance = allowance
         self.failures = 0
@@ -85,7 +85,8 @@ class Endpoints:
         self.patience = teacher.patience
         self.ceiling = teacher.concurrency
         self.all = [
-            Endpoint(url, Allowance(teacher.start_concurrency, teacher.concurrency, clock), clock) for url in urls
+            Endpoint(url, ConcurrencyLimit(teacher.start_concurrency, teacher.concurrency, clock), clock)
+            for url in urls
         ]
         self._requests = _bucket(teacher.requests_per_minute, clock, least=1.0)
         self._tokens = _bucket(teacher.tokens_per_minute, clock)

@@ -41,7 +41,7 @@ class Picture:
     """One prepared picture: its digest now, its bytes when they are needed."""
 
     digest: str
-    source: Pictures | None = field(default=None, compare=False, repr=False)
+    source: EncodedPictures | None = field(default=None, compare=False, repr=False)
     ref: ImageRef | None = field(default=None, compare=False)
     ready: bytes | None = field(default=None, compare=False, repr=False)
 
@@ -58,7 +58,7 @@ class Picture:
         return await self.source.data_url(self)
 
 
-class Pictures:
+class EncodedPictures:
     """Prepares pictures in threads and keeps the last ones, within a fixed number of bytes."""
 
     def __init__(

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from mulcot.records import Json, Record
 from mulcot.teacher.base import Finish, Reply, Usage
-from mulcot.teacher.transport.database import COLUMNS, Explained, Row, Writer, connect
+from mulcot.teacher.transport.ledger_database import COLUMNS, DatabaseErrors, Row, Writer, connect
 
 REPLY_COLUMNS = "text, reasoning, finish, model, prompt_tokens, completion_tokens, cached_tokens, latency"
 FIND = f"SELECT {REPLY_COLUMNS} FROM attempts WHERE key = ? AND error IS NULL"
@@ -77,7 +77,7 @@ class Ledger:
         self.path = path
         self._reader = connect(path, read_only=read_only)
         self._finder = self._reader.cursor()
-        self._explained = Explained(path)
+        self._explained = DatabaseErrors(path)
         self._writer = None if read_only else Writer(path)
 
     def reply(self, key: str) -> Reply | None:
@@ -100,19 +100,19 @@ class Ledger:
         """Every attempt in the order of the commits, of one example or of all."""
         where = "" if example_id is None else " WHERE example = ?"
         given = () if example_id is None else (example_id,)
-        with Explained(self.path):
+        with DatabaseErrors(self.path):
             for row in self._reader.execute(f"SELECT {', '.join(COLUMNS)} FROM attempts{where} ORDER BY id", given):
                 yield _attempt(row)
 
     def totals(self) -> Totals:
         """Replies, failures and tokens so far."""
-        with Explained(self.path):
+        with DatabaseErrors(self.path):
             row = self._reader.execute(TOTALS).fetchone()
         return Totals(**dict(zip((known.name for known in fields(Totals)), row, strict=True)))
 
     def failures(self) -> dict[str, int]:
         """How many tries failed, by kind."""
-        with Explained(self.path):
+        with DatabaseErrors(self.path):
             found = self._reader.execute("SELECT error, count(*) FROM attempts WHERE error IS NOT NULL GROUP BY error")
             return dict(found.fetchall())
 

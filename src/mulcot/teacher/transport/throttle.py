@@ -29,7 +29,7 @@ BURST_SECONDS = 3.0
 """A cap per minute may be used up this far in advance."""
 
 
-class Allowance:
+class ConcurrencyLimit:
     """How many requests one server gets at once, learnt from what it says.
 
     It grows by whole windows: as many successes as it allows in flight. During slow start a window doubles it; the

@@ -1,0 +1,121 @@
+"""What a model learns from: an example with the chain it should write, turned into tokens when it is its turn.
+
+Pictures are decoded when an example is asked for and forgotten afterwards, so memory does not grow with the dataset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mulcot.backbones.base import Turn
+from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.loaded import LoadedModel
+from mulcot.media import Gallery
+from mulcot.objectives.total_loss import BatchSoftTargets
+from mulcot.records import Example, Rationale
+from mulcot.tasks.base import Purpose, Task
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingItem:
+    """One example with one chain, or with its label alone."""
+
+    key: str
+    """The example's id and who wrote the chain: unique among lessons."""
+    example: Example
+    chain: str | None
+
+
+class ExampleEncoder:
+    """Prepares examples for one model: prompts, pictures, targets."""
+
+    def __init__(self, model: LoadedModel, task: Task, gallery: Gallery) -> None:
+        self.model = model
+        self.task = task
+        self.gallery = gallery
+
+    def item(self, item: TrainingItem, *, choices: bool = False) -> Encoded:
+        """Chain and label with their targets; with `choices`, the whole label set on the label branch."""
+        chain = None
+        if item.chain is not None:
+            chain = Turn(prompt=self.task.prompt(item.example, Purpose.CHAIN), target=item.chain)
+        label = self._label(item.example, choices=choices, target=True)
+        return self._encode(item.key, item.example, chain, label)
+
+    def question(self, example: Example, *, chain: bool = False, label: bool = False) -> Encoded:
+        """What is asked of the model, without any answer."""
+        asked = Turn(prompt=self.task.prompt(example, Purpose.CHAIN)) if chain else None
+        return self._encode(example.id, example, asked, self._label(example, choices=True) if label else None)
+
+    def _label(self, example: Example, *, choices: bool, target: bool = False) -> Turn:
+        labels = self.task.labels(example) if choices else ()
+        written = self.task.write_label(example.label) if target and example.label is not None else None
+        return Turn(
+            prompt=self.task.prompt(example, Purpose.LABEL),
+            target=written,
+            choices=tuple(self.task.write_label(label) for label in labels),
+        )
+
+    def _encode(self, key: str, example: Example, chain: Turn | None, label: Turn | None) -> Encoded:
+        pictures = [self.gallery.open(image) for image in example.images]
+        return self.model.encode(key, pictures, chain=chain, label=label)
+
+
+class TrainingItems:
+    """A `Source` for the training loop, without soft labels; `choices` puts the label set on every label branch."""
+
+    def __init__(self, encoder: ExampleEncoder, items: Sequence[TrainingItem], *, choices: bool = False) -> None:
+        self.encoder = encoder
+        self.items = list(items)
+        self.choices = choices
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def length(self, index: int) -> int:
+        """Characters: cheap, and all that grouping needs."""
+        item = self.items[index]
+        return len(item.example.text) + len(item.chain or "") + 200 * len(item.example.images)
+
+    def encoded(self, index: int) -> Encoded:
+        """See `Source`."""
+        return self.encoder.item(self.items[index], choices=self.choices)
+
+    def soft_targets(self, examples: Sequence[Encoded], device: torch.device) -> BatchSoftTargets | None:
+        """See `Source`."""
+        return None
+
+
+def make_training_items(
+    examples: Iterable[Example], chains: Sequence[Iterable[Rationale]], task: Task, *, label_only: bool
+) -> list[TrainingItem]:
+    """One lesson per chain, in the order of the examples; `label_only` adds the examples that have none."""
+    written: dict[str, list[Rationale]] = {}
+    for source in chains:
+        for rationale in source:
+            written.setdefault(rationale.example_id, []).append(rationale)
+    items = []
+    for example in examples:
+        own = written.pop(example.id, [])
+        for number, rationale in enumerate(own):
+            key = f"{example.id}#{rationale.source}-{number}"
+            items.append(TrainingItem(key, example, task.write_chain(rationale.fields)))
+        if not own and label_only and example.label is not None:
+            items.append(TrainingItem(f"{example.id}#label", example, None))
+    return items
+
+
+def ids_hash(example: Encoded) -> str:
+    """A hash of all token ids of a lesson, segment by segment: soft labels fit only a row with equal ids."""
+    digest = hashlib.sha256()
+    segments = [example.prefix]
+    for branch in (example.chain, example.label):
+        segments += [branch.prompt, branch.target] if branch is not None else [(), ()]
+    for ids in segments:
+        digest.update(len(ids).to_bytes(4, "little") + np.asarray(ids, dtype="<i4").tobytes())
+    return digest.hexdigest()[:32]
