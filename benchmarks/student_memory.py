@@ -37,7 +37,7 @@ from mulcot.objectives.soft_targets import InMemoryTeacher, soft_labels
 from mulcot.objectives.total_loss import BatchSoftTargets, Joint
 from mulcot.rundir import write_json
 from mulcot.training.items import ids_hash
-from mulcot.training.soft_label_store import SoftIndex, SoftLabels
+from mulcot.training.soft_label_store import SoftIndex, SoftLabelStore
 
 KINDS = ("stored", "resident")
 TEMPERATURE, K = 2.0, 64
@@ -75,7 +75,7 @@ def store(folder: Path, shape: str, device: str) -> None:
 def teacher(kind: str, folder: Path, shape: str, device: str) -> Teach:
     """What says how the assistant thinks about a batch."""
     if kind == "stored":
-        stored = SoftLabels.read(folder)
+        stored = SoftLabelStore.read(folder)
         return lambda examples, batch: stored.soft_targets(examples, TEMPERATURE, torch.device(device))
     assistant: Network = build(ASSISTANTS[shape], device, "sdpa")
     width = SHAPES[shape].vocabulary

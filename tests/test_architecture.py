@@ -41,7 +41,8 @@ LAYERS: list[set[str]] = [
 CORE_WITHOUT_TORCH = {
     "cli", "pipeline", "recipe", "lacking", "report", "metrics", "tasks", "datasets", "teacher", "world", "media",
     "text", "progress", "provenance", "yamltree", "rundir", "registry", "plugin", "settings", "records", "errors",
-    "extras", "version", "features", "export.data", "stages.dataset", "stages.teacher", "stages.report", "predict.model_folders",
+    "extras", "version", "features", "export.data", "stages.dataset", "stages.teacher", "stages.report",
+    "predict.model_folders",
 }  # fmt: skip
 
 MAX_FILE, MAX_FUNCTION, MAX_ARGUMENTS = 400, 60, 7

@@ -25,7 +25,7 @@ from mulcot.teacher.labelling.estimate import (
     estimate,
     nothing_known,
 )
-from mulcot.teacher.labelling.reply_judge import Judge
+from mulcot.teacher.labelling.reply_judge import ReplyJudge
 from mulcot.teacher.transport.images import Picture
 
 RECIPES = Path(__file__).parent.parent / "recipes" / "mulcot_rd"
@@ -163,9 +163,9 @@ def teacher_estimate(name: str) -> Estimate:
     recipe = recipe_of(name)
     stage = recipe.teacher
     assert stage is not None
-    cases = cases_of(recipe, stage)
+    dialogues = dialogues_of(recipe, stage)
     size = stage.backend.image_settings().size
-    found = estimate(cases, (post(number) for number in range(SAMPLE)), nothing_known, None, size)
+    found = estimate(dialogues, (post(number) for number in range(SAMPLE)), nothing_known, None, size)
     times = ROWS[name][0] / SAMPLE
     return replace(
         found,
@@ -215,9 +215,9 @@ def recipe_of(name: str) -> Recipe:
         return load_recipe(RECIPES / f"{name}.yaml").recipe
 
 
-def cases_of(recipe: Recipe, stage: TeacherStage) -> Dialogues:
+def dialogues_of(recipe: Recipe, stage: TeacherStage) -> Dialogues:
     """Every example, with the requests that it would be asked with."""
-    judge = Judge(recipe.task, stage.preset, stage.filters)
+    judge = ReplyJudge(recipe.task, stage.preset, stage.filters)
     start = stage.backend.start_sampling()
     pictures: Any = _Pictures()
     return Dialogues(judge, stage.retry, start, pictures)

@@ -9,7 +9,7 @@ import torch
 
 from mulcot.backbones import Lora, Turn
 from mulcot.backbones.tiny import Tiny
-from mulcot.backbones.vlm.answer import Answer, answers
+from mulcot.backbones.vlm.answer import ModelAnswer, answers
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.encoded import Encoded, Layout
 from mulcot.backbones.vlm.label_scoring import score_labels
@@ -75,7 +75,7 @@ def losses(model: LoadedModel, examples: list[Encoded]) -> tuple[torch.Tensor, t
     return total.detach(), torch.cat(grads)
 
 
-def asked(model: LoadedModel, examples: list[Encoded], slots: int) -> list[Answer]:
+def asked(model: LoadedModel, examples: list[Encoded], slots: int) -> list[ModelAnswer]:
     return list(answers(model, iter(examples), DECODING, slots))
 
 

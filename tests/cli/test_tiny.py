@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mulcot.cli import app
-from mulcot.tiny.sizes import Course, Size
+from mulcot.tiny.sizes import Size, TrainingStage
 
 SMALLEST = Size(
     width=64,
@@ -15,9 +15,9 @@ SMALLEST = Size(
     keys=1,
     sight_width=32,
     sight_layers=1,
-    seeing=Course(steps=1, batch=2, rate=1e-3),
-    copying=Course(steps=1, batch=2, rate=1e-3),
-    reading=Course(steps=1, batch=2, rate=1e-3),
+    seeing=TrainingStage(steps=1, batch=2, rate=1e-3),
+    copying=TrainingStage(steps=1, batch=2, rate=1e-3),
+    reading=TrainingStage(steps=1, batch=2, rate=1e-3),
 )
 
 
@@ -33,7 +33,7 @@ def test_build_writes_the_chosen_model_and_says_what_it_can_do(tmp_path, monkeyp
 
 
 def test_build_writes_the_t5_and_says_what_it_can_do(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mulcot.tiny.build_t5.build_t5.__defaults__", (Course(steps=1, batch=2, rate=1e-3),))
+    monkeypatch.setattr("mulcot.tiny.build_t5.build_t5.__defaults__", (TrainingStage(steps=1, batch=2, rate=1e-3),))
     monkeypatch.setattr("mulcot.cli.tiny.EXAMINED", 12)
     done = CliRunner().invoke(app, ["tiny", "build", "--out", str(tmp_path), "--which", "t5"])
     assert done.exit_code == 0, done.output

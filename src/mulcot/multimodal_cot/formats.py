@@ -24,8 +24,8 @@ from mulcot.tasks.chain_task import PREDICTION
 RationaleFormat = Literal["QCM-E", "QCM-LE"]
 AnswerFormat = Literal["QCMG-A", "QCM-A", "QCM-RA", "QCM-AR"]
 Parts = tuple[str, ...]
-"""A source in parts; those that are `Shortenable` give way where it is too long, the last first: never the question or options.
-"""
+"""A source in parts. Those that are `Shortenable` give way where it is too long, the last first; question and options
+never do."""
 EMPTY = "N/A"
 RATIONALE = "Rationale"
 """The one field of the chains of these models."""

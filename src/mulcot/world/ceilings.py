@@ -2,7 +2,8 @@
 
 Whoever sees a text can know its topic, its tone and its marker (`parse_clauses` reads them); whoever sees a picture can
 know its scene (`read_scene` reads it). Everything else about a post is drawn independently of its label. So the best
-guess from one side is the likeliest label given those, and its accuracy is a sum over the cases of the generating distribution.
+guess from one side is the likeliest label given those, and its accuracy is a sum over the cases of the generating
+distribution.
 """
 
 from __future__ import annotations

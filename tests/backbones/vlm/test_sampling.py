@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mulcot.backbones.vlm import Decoding
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.sampling import choose, uniform
 
 LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0, -30.0])

@@ -30,7 +30,10 @@ _TEMPLATE = r"""
 
 @dataclass(frozen=True, slots=True)
 class ChatMarkup:
-    """Control tokens around turns and pictures; texts go through `SafeTokenizer.encode_text`, so none can open or close a turn."""
+    """Control tokens around turns and pictures.
+
+    Texts go through `SafeTokenizer.encode_text`, so none can open or close a turn.
+    """
 
     name: str
     """With its version: a change makes old adapters unusable."""
