@@ -46,7 +46,7 @@ from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.quiet import quiet
 from mulcot.datasets.synthetic_science import SyntheticScience
 from mulcot.extractors.vit import Vit
-from mulcot.features import FeatureStore, FeatureWriter, Kind
+from mulcot.features import FeatureKind, FeatureStore, FeatureWriter
 from mulcot.media import Store, encode_jpeg
 from mulcot.multimodal_cot import EncodedQuestion
 from mulcot.multimodal_cot.batch import FusionBatch, pack
@@ -89,7 +89,7 @@ def questions(store: FeatureStore) -> list[EncodedQuestion]:
 def fill(folder: Path, count: int, width: int) -> FeatureStore:
     """A store of random features."""
     chance = np.random.default_rng(0)
-    with FeatureWriter(folder, Kind({}, "", width, "fp16")) as writer:
+    with FeatureWriter(folder, FeatureKind({}, "", width, "fp16")) as writer:
         for start in range(0, count, 500):
             keys = [f"{number:064d}" for number in range(start, min(start + 500, count))]
             writer.add((key, chance.normal(size=(PATCHES, width)).astype(np.float32)) for key in keys)

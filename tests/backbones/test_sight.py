@@ -218,16 +218,17 @@ WORKER = """
 import sys, time, torch, numpy as np
 from pathlib import Path
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.backbones.vlm.vision_cache import see
+from mulcot.backbones.vlm.vision_cache import vision_features
 torch.set_num_threads(1)
 model = QwenVL(model=sys.argv[1], image_size=56, dtype="fp32").load()
-model.network.remember(Path(sys.argv[2]), 2**30)
+model.network.cache_vision(Path(sys.argv[2]), 2**30)
 pixels = torch.from_numpy(np.random.default_rng(0).standard_normal((24 * 16, 1176), dtype=np.float32))
 print("ready", flush=True)
 while not Path(sys.argv[3]).exists():
     time.sleep(0.001)
 for _ in range(3):
-    seen = see(model.network.inner.model, pixels, torch.tensor([[1, 4, 4]] * 24), model.network.memory, steady=True)
+    grids, cache = torch.tensor([[1, 4, 4]] * 24), model.network.vision_cache
+    seen = vision_features(model.network.inner.model, pixels, grids, cache, batch_invariant=True)
 print(float(torch.stack(seen.pooler_output).double().sum()))
 """
 

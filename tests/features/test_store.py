@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mulcot.errors import DataError
-from mulcot.features import FeatureStore, FeatureWriter, Kind
+from mulcot.features import FeatureKind, FeatureStore, FeatureWriter
 
 WIDTH = 3
 
 
-def kind(dtype: Any = "fp32", extractor_hash: str = "a" * 64) -> Kind:
-    return Kind({"name": "tiny"}, extractor_hash, WIDTH, dtype)
+def kind(dtype: Any = "fp32", extractor_hash: str = "a" * 64) -> FeatureKind:
+    return FeatureKind({"name": "tiny"}, extractor_hash, WIDTH, dtype)
 
 
 def patches(number: int) -> np.ndarray:

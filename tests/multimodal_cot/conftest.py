@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
 
 from mulcot.backbones.vlm.random_model import train_tokenizer
-from mulcot.features import FeatureStore, FeatureWriter, Kind
+from mulcot.features import FeatureKind, FeatureStore, FeatureWriter
 from mulcot.multimodal_cot import T5Fusion
 from mulcot.multimodal_cot.model import FusionModel, load_fusion
 
@@ -22,7 +22,7 @@ TEXTS = ("Question: which flag is blue? Options: (A) left (B) right Context: Sol
 def make_store(folder: Path, extractor_hash: str = "e" * 64) -> FeatureStore:
     """Pictures `one` of 4 patches, `two` of 7 and `three` of 4."""
     numbers = np.random.default_rng(0)
-    with FeatureWriter(folder, Kind({"name": "tiny"}, extractor_hash, WIDTH, "fp32")) as writer:
+    with FeatureWriter(folder, FeatureKind({"name": "tiny"}, extractor_hash, WIDTH, "fp32")) as writer:
         writer.add([(key, numbers.normal(size=(n, WIDTH))) for key, n in (("one", 4), ("two", 7), ("three", 4))])
     return FeatureStore.open(folder)
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.errors import DataError, MulcotError
-from mulcot.features.store import Kind
+from mulcot.features.store import FeatureKind
 from mulcot.multimodal_cot import T5Fusion
 from mulcot.multimodal_cot.feature_lookup import FeatureLookup, InMemoryFeatures
 from mulcot.multimodal_cot.loading import Vision
@@ -178,7 +178,7 @@ def test_two_models_look_at_a_new_picture_once(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("mulcot.multimodal_cot.feature_lookup.load_extractor", lambda *_: loads.append("") or extractor)
     settings, features = (
         T5Fusion(model=str(write_t5(tmp_path))),
-        InMemoryFeatures(Kind({"name": "any"}, "theirs", 7, "fp32"), None),
+        InMemoryFeatures(FeatureKind({"name": "any"}, "theirs", 7, "fp32"), None),
     )
     models = [
         ModelWithFormat(load_fusion(settings, features=features), ModelFormat(format=name))
@@ -204,7 +204,7 @@ def imported(extractor_hash: str) -> Any:
 
 
 def stored(extractor_hash: str, *names: str) -> InMemoryFeatures:
-    store = InMemoryFeatures(Kind({}, extractor_hash, 7, "fp32"), None)
+    store = InMemoryFeatures(FeatureKind({}, extractor_hash, 7, "fp32"), None)
     store.own = {name: np.zeros((5, 7), np.float32) for name in names}
     return store
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mulcot.serving.app import build
-from mulcot.serving.server import Server, bind, make_server
+from mulcot.serving.server import GracefulServer, bind, make_server
 from mulcot.serving.service import Service
 from mulcot.serving.settings import Serving
 
@@ -23,7 +23,7 @@ class Running:
 
     port: int
     service: Service
-    server: Server
+    server: GracefulServer
     log: list[dict[str, Any]] = field(default_factory=list)
 
     @property

@@ -14,13 +14,13 @@ from mulcot.predict.posts import Post
 from mulcot.records import Prediction, Rejected
 from mulcot.serving.batching_engine import Engine, submit
 from mulcot.serving.error_responses import Busy, Closing, NoMemory, Problem, TooLate
-from mulcot.serving.jobs import JobEvent, Kind
+from mulcot.serving.jobs import JobEvent, JobKind
 from mulcot.serving.prometheus import Monitor
 from mulcot.serving.run_jobs import ServedPredictor
 
 from .fakes import Fake, Unfolding, chain_of, label_of
 
-LABEL, CHAIN = Kind(label_only=True), Kind()
+LABEL, CHAIN = JobKind(label_only=True), JobKind()
 
 
 @contextmanager

@@ -20,16 +20,16 @@ from mulcot.tasks.label_leak import find_leak
 from mulcot.teacher.backends.simulated import Simulated
 from mulcot.teacher.simulation.replies import answer
 from mulcot.teacher.simulation.request_reading import BadRequest, PictureReader, understand
-from mulcot.teacher.simulation.server import MODEL, Server, serving
+from mulcot.teacher.simulation.server import MODEL, SimulatedServer, serving
 from mulcot.teacher.simulation.settings import Mistakes, Simulation, Troubles
 from mulcot.world.picture import paint
-from mulcot.world.posts import Post, make_post
+from mulcot.world.posts import DrawnPost, make_post
 
 SENTIMENT = tasks.get("sentiment")()
 EYES = PictureReader()
 
 
-def url(post: Post, size: int = 280) -> str:
+def url(post: DrawnPost, size: int = 280) -> str:
     out = io.BytesIO()
     paint(post.scene).convert("RGB").resize((size, size)).save(out, "JPEG", quality=90)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
@@ -150,7 +150,7 @@ def test_any_body_is_understood_or_refused(messages: Any) -> None:
 
 
 @asynccontextmanager
-async def client(server: Server) -> AsyncIterator[Any]:
+async def client(server: SimulatedServer) -> AsyncIterator[Any]:
     async with serving(server) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
         yield session
 
@@ -162,7 +162,7 @@ async def post(session: Any, data: dict[str, Any], **rest: Any) -> tuple[int, An
 
 
 async def test_the_protocol_with_and_without_streaming_says_the_same() -> None:
-    async with client(Server(Simulation())) as session:
+    async with client(SimulatedServer(Simulation())) as session:
         _, whole, _ = await post(session, body(0))
         text = whole["choices"][0]["message"]["content"]
         assert whole["usage"]["total_tokens"] == whole["usage"]["prompt_tokens"] + whole["usage"]["completion_tokens"]
@@ -177,7 +177,7 @@ async def test_the_protocol_with_and_without_streaming_says_the_same() -> None:
 
 
 async def test_it_calls_itself_simulated_and_knows_one_model() -> None:
-    async with client(Server(Simulation())) as session:
+    async with client(SimulatedServer(Simulation())) as session:
         async with session.get("/v1/models") as response:
             models = await response.json()
         assert "simulated" in models["data"][0]["owned_by"]
@@ -186,10 +186,10 @@ async def test_it_calls_itself_simulated_and_knows_one_model() -> None:
 
 
 async def test_a_wrong_key_and_a_broken_body_are_refused() -> None:
-    async with client(Server(Simulation(), key="right")) as session:
+    async with client(SimulatedServer(Simulation(), key="right")) as session:
         assert (await post(session, body(0)))[0] == 401
         assert (await post(session, body(0), headers={"Authorization": "Bearer right"}))[0] == 200
-    async with client(Server(Simulation())) as session:
+    async with client(SimulatedServer(Simulation())) as session:
         for broken in ({}, {"model": MODEL}, {"model": MODEL, "messages": [{"role": "user", "content": 3}]}):
             assert (await post(session, broken))[0] in (400, 404)
         async with session.post("/v1/chat/completions", data=b"\xff{") as response:
@@ -197,7 +197,10 @@ async def test_a_wrong_key_and_a_broken_body_are_refused() -> None:
 
 
 async def test_trouble_passes_after_a_try_or_two_and_changes_no_answer() -> None:
-    calm, rough = Server(Simulation()), Server(Simulation(troubles=Troubles(rate_limited=0.5, server_errors=0.5)))
+    calm, rough = (
+        SimulatedServer(Simulation()),
+        SimulatedServer(Simulation(troubles=Troubles(rate_limited=0.5, server_errors=0.5))),
+    )
     async with client(calm) as good, client(rough) as bad:
         for number in range(8):
             _, expected, _ = await post(good, body(number))
@@ -213,18 +216,18 @@ async def test_trouble_passes_after_a_try_or_two_and_changes_no_answer() -> None
 
 
 async def test_a_rate_limit_may_say_how_long_to_wait() -> None:
-    async with client(Server(Simulation(troubles=Troubles(rate_limited=1.0, retry_after=2)))) as session:
+    async with client(SimulatedServer(Simulation(troubles=Troubles(rate_limited=1.0, retry_after=2)))) as session:
         assert (await post(session, body(0)))[2]["Retry-After"] == "2"
 
 
 async def test_bursts_refuse_whoever_comes() -> None:
-    async with client(Server(Simulation(troubles=Troubles(burst_every=5, burst_length=3)))) as session:
+    async with client(SimulatedServer(Simulation(troubles=Troubles(burst_every=5, burst_length=3)))) as session:
         statuses = [(await post(session, body(0)))[0] for _ in range(9)]
     assert statuses == [200] * 4 + [429] * 3 + [200, 200]
 
 
 async def test_latency_is_drawn_from_the_request() -> None:
-    server = Server(Simulation(latency_ms=20))
+    server = SimulatedServer(Simulation(latency_ms=20))
     async with client(server) as session:
         started = asyncio.get_running_loop().time()
         await post(session, body(0))

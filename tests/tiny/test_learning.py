@@ -17,7 +17,7 @@ from mulcot.tiny.facts import FACTS
 from mulcot.tiny.models import fresh, open_model
 from mulcot.tiny.pretraining_examples import READING, Mix, lesson
 from mulcot.tiny.sizes import Size, TrainingStage
-from mulcot.tiny.train_language import Questions, train_language
+from mulcot.tiny.train_language import FactHeads, train_language
 
 SMALL = Size(
     width=64,
@@ -112,7 +112,7 @@ def test_facts_are_asked_at_both_branches_and_only_there(tmp_path: Path) -> None
     language = model.network.inner.model.language_model
     own = lesson(0, 0, READING)
     batch = pack([model.encode("", [], own.long, own.short)], "shared_prefix", model.pad)
-    questions = Questions(language)
+    questions = FactHeads(language)
     states_BSD = torch.randn(*batch.ids_BS.shape, language.norm.weight.shape[0], requires_grad=True)
     questions.seen_BSD = states_BSD
     questions.loss([own], batch).backward()

@@ -6,15 +6,15 @@ import pytest
 
 from mulcot.world.ceilings import best_accuracy, ceilings, label_shares
 from mulcot.world.post_text import parse_clauses
-from mulcot.world.posts import Post, posts
+from mulcot.world.posts import DrawnPost, posts
 
 
 @lru_cache(maxsize=2)
-def drawn(aspects: bool) -> Sequence[Post]:
+def drawn(aspects: bool) -> Sequence[DrawnPost]:
     return list(posts(11, "train", 4000, aspects=aspects))
 
 
-def bayes(sample: Sequence[Post], observed: Callable[[Post], Hashable]) -> float:
+def bayes(sample: Sequence[DrawnPost], observed: Callable[[DrawnPost], Hashable]) -> float:
     """The accuracy of guessing each post's label from half of the others that look the same to the observer."""
     right = 0
     for learned, tested in ((sample[::2], sample[1::2]), (sample[1::2], sample[::2])):
@@ -27,7 +27,7 @@ def bayes(sample: Sequence[Post], observed: Callable[[Post], Hashable]) -> float
     return right / len(sample)
 
 
-def heard(post: Post) -> Hashable:
+def heard(post: DrawnPost) -> Hashable:
     clause = parse_clauses(post.text)[post.truth.asked]
     return clause.tone, clause.marker
 

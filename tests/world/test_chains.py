@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from mulcot.world.chains import FIELDS, describe, write_chain, write_wrong_chain
 from mulcot.world.checking import check_chain, check_picture
-from mulcot.world.posts import Post, make_post
+from mulcot.world.posts import DrawnPost, make_post
 from mulcot.world.truth import judge
 from mulcot.world.vocabulary_types import MOODS
 
@@ -20,7 +20,7 @@ SEEDS = st.integers(0, 10**6)
 
 @given(post=POSTS, seed=SEEDS)
 @settings(max_examples=200, deadline=None)
-def test_every_statement_of_a_right_chain_is_true(post: Post, seed: int) -> None:
+def test_every_statement_of_a_right_chain_is_true(post: DrawnPost, seed: int) -> None:
     chain = write_chain(post.truth, seed)
     statements = check_chain(chain, post.truth)
     assert tuple(chain) == FIELDS
@@ -33,7 +33,7 @@ def test_every_statement_of_a_right_chain_is_true(post: Post, seed: int) -> None
 @given(post=POSTS, seed=SEEDS)
 @settings(max_examples=200, deadline=None)
 def test_a_wrong_chain_arrives_at_the_given_label_by_saying_false_things_about_the_picture(
-    post: Post, seed: int
+    post: DrawnPost, seed: int
 ) -> None:
     for label in MOODS:
         if label != post.truth.label:
@@ -47,7 +47,7 @@ def test_a_wrong_chain_arrives_at_the_given_label_by_saying_false_things_about_t
 
 @given(post=POSTS, seed=SEEDS)
 @settings(max_examples=100, deadline=None)
-def test_a_caption_says_everything_that_is_shown_and_nothing_about_moods(post: Post, seed: int) -> None:
+def test_a_caption_says_everything_that_is_shown_and_nothing_about_moods(post: DrawnPost, seed: int) -> None:
     statements = check_picture(describe(post.scene, seed), post.scene)
     assert {statement.about for statement in statements} == {"kind", "main", "setting", "colour", "count", "extra"}
     assert all(statement.verdict == "true" for statement in statements)
@@ -55,7 +55,7 @@ def test_a_caption_says_everything_that_is_shown_and_nothing_about_moods(post: P
 
 @given(post=POSTS, other=POSTS, seed=SEEDS)
 @settings(max_examples=100, deadline=None)
-def test_a_chain_about_another_picture_is_found_out(post: Post, other: Post, seed: int) -> None:
+def test_a_chain_about_another_picture_is_found_out(post: DrawnPost, other: DrawnPost, seed: int) -> None:
     swapped = judge(post.truth.clauses, other.scene, post.truth.asked)
     shown = (post.scene.kind, post.scene.main, post.scene.setting)
     if shown != (other.scene.kind, other.scene.main, other.scene.setting):

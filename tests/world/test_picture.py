@@ -12,12 +12,12 @@ from mulcot.world import vocabulary
 from mulcot.world.picture import paint, png
 from mulcot.world.scene import STYLES, Look, Scene, random_scene
 from mulcot.world.scene_reading import difference, pixels
-from mulcot.world.vocabulary_types import Kind
+from mulcot.world.vocabulary_types import SceneKind
 
 KINDS = pytest.mark.parametrize("kind", vocabulary.KINDS, ids=lambda kind: kind.name)
 
 
-def plain(kind: Kind) -> Scene:
+def plain(kind: SceneKind) -> Scene:
     main, setting = kind.main[0].name, kind.setting[0].name
     return Scene(kind=kind.name, main=main, setting=setting, colour="red", count=1, extra="none")
 
@@ -38,7 +38,7 @@ def test_the_bytes_are_a_png_of_that_size_and_exactly_the_painted_pixels(size: i
 
 
 @KINDS
-def test_every_value_of_every_attribute_can_be_seen(kind: Kind) -> None:
+def test_every_value_of_every_attribute_can_be_seen(kind: SceneKind) -> None:
     values: dict[str, list[Any]] = {
         "main": [entry.name for entry in kind.main],
         "setting": [entry.name for entry in kind.setting],
@@ -55,7 +55,7 @@ def test_every_value_of_every_attribute_can_be_seen(kind: Kind) -> None:
 
 
 @KINDS
-def test_a_mirrored_scene_is_the_picture_turned_around(kind: Kind) -> None:
+def test_a_mirrored_scene_is_the_picture_turned_around(kind: SceneKind) -> None:
     scene = dataclasses.replace(plain(kind), main=kind.main[1].name)
     mirrored = dataclasses.replace(scene, look=Look(mirrored=True))
     turned = paint(scene).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -63,7 +63,7 @@ def test_a_mirrored_scene_is_the_picture_turned_around(kind: Kind) -> None:
 
 
 @KINDS
-def test_a_word_in_the_picture_covers_no_detail_that_bears_a_mood(kind: Kind) -> None:
+def test_a_word_in_the_picture_covers_no_detail_that_bears_a_mood(kind: SceneKind) -> None:
     for main in kind.main:
         for setting in kind.setting:
             scene = dataclasses.replace(plain(kind), main=main.name, setting=setting.name)

@@ -4,7 +4,7 @@ import pytest
 
 from mulcot.world import vocabulary
 from mulcot.world.scene import KINDS, Scene, attributes, combinations, random_scene
-from mulcot.world.vocabulary_types import MOODS, Kind
+from mulcot.world.vocabulary_types import MOODS, SceneKind
 
 
 def face(main: str, setting: str) -> Scene:
@@ -49,7 +49,7 @@ def test_rain_is_one_attribute_in_all_scenes_that_have_a_sky() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
-def test_training_and_the_hard_split_divide_the_combinations_of_each_mood(kind: Kind) -> None:
+def test_training_and_the_hard_split_divide_the_combinations_of_each_mood(kind: SceneKind) -> None:
     for mood in MOODS:
         shown, unseen, all_of_it = (
             {(main, setting) for main, setting, _ in combinations(kind, mood, held_out=held_out)}

@@ -6,7 +6,7 @@ from mulcot.world import vocabulary
 from mulcot.world.claims import about_scene
 from mulcot.world.painters import PAINTERS
 from mulcot.world.scene import Scene
-from mulcot.world.vocabulary_types import MOODS, Kind
+from mulcot.world.vocabulary_types import MOODS, SceneKind
 
 KINDS = pytest.mark.parametrize("kind", vocabulary.KINDS, ids=lambda kind: kind.name)
 
@@ -17,20 +17,20 @@ def test_every_kind_of_scene_has_its_painter_and_there_are_at_least_five() -> No
 
 
 @KINDS
-def test_main_things_and_settings_show_every_mood_and_have_names_of_their_own(kind: Kind) -> None:
+def test_main_things_and_settings_show_every_mood_and_have_names_of_their_own(kind: SceneKind) -> None:
     for details in (kind.main, kind.setting):
         assert {entry.mood for entry in details} == set(MOODS)
         assert len({entry.name for entry in details}) == len(details)
 
 
 @KINDS
-def test_held_out_combinations_exist_and_leave_every_mood_to_training(kind: Kind) -> None:
+def test_held_out_combinations_exist_and_leave_every_mood_to_training(kind: SceneKind) -> None:
     pairs = set(itertools.product((m.name for m in kind.main), (s.name for s in kind.setting)))
     assert kind.held_out and set(kind.held_out) <= pairs
 
 
 @KINDS
-def test_what_a_phrase_says_is_claimed_by_its_own_words(kind: Kind) -> None:
+def test_what_a_phrase_says_is_claimed_by_its_own_words(kind: SceneKind) -> None:
     for main, setting in itertools.product(kind.main, kind.setting):
         scene = Scene(kind=kind.name, main=main.name, setting=setting.name, colour="red", count=1, extra="none")
         claims = list(about_scene(f"the picture shows a {main.phrase} {setting.phrase}", scene))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mulcot.datasets.base import Dataset
-    from mulcot.datasets.statistics import Finding, Statistics
+    from mulcot.datasets.statistics import DataFinding, Statistics
     from mulcot.tasks.base import Task
 
 app = typer.Typer(help="Look at a dataset, check it, show it, hand it on.", no_args_is_help=True, rich_markup_mode=None)
@@ -109,7 +109,7 @@ def export(
     print(out)
 
 
-def show_findings(findings: list[Finding]) -> None:
+def show_findings(findings: list[DataFinding]) -> None:
     """One finding, one advice."""
     for finding in findings:
         print(f"{finding.level:<8} {printable(finding.message)}\n         {finding.advice}")

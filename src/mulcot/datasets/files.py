@@ -45,7 +45,7 @@ EXPECTED = (
 )
 
 
-class Part(NamedTuple):
+class SplitFile(NamedTuple):
     """One file and the split of its rows."""
 
     path: Path
@@ -129,7 +129,7 @@ class Files(Dataset):
         save_text(folder / "posts.jsonl", "\n".join(lines) + "\n")
         return cls(path=folder / "posts.jsonl")
 
-    def _open(self, part: Part) -> Table:
+    def _open(self, part: SplitFile) -> Table:
         kind = SUFFIXES.get(part.path.suffix.lower()) if self.format == "auto" else self.format
         if kind == "csv" or kind == "tsv":
             delimiter = self.delimiter or {"csv": ",", "tsv": "\t"}[kind]
@@ -138,16 +138,16 @@ class Files(Dataset):
             raise DataError(f"{part.path}: the format is unknown", hint=f"Set `format`. Known: {', '.join(SUFFIXES)}.")
         return READERS[kind](part.path, part.name)
 
-    def _parts(self) -> list[Part]:
+    def _parts(self) -> list[SplitFile]:
         """The files to read, in a fixed order."""
         if self.path.is_file():
-            return [Part(self.path, self.path.name, UNSPLIT)]
+            return [SplitFile(self.path, self.path.name, UNSPLIT)]
         folder = need_folder(self.path, EXPECTED)
         patterns = {split: pattern for split in SPLIT_ORDER if (pattern := getattr(self.split_files, split))}
         if patterns:
             parts = [part for split, pattern in patterns.items() for part in self._matching(pattern, split)]
         elif saved.is_saved(folder):
-            parts = [Part(path, path.relative_to(folder).as_posix(), split) for path, split in saved.files(folder)]
+            parts = [SplitFile(path, path.relative_to(folder).as_posix(), split) for path, split in saved.files(folder)]
         else:
             parts = [part for path in sorted(folder.iterdir()) if (part := self._named(path))]
             parts.sort(key=lambda part: (SPLIT_ORDER.index(part.split), part.name))
@@ -155,20 +155,20 @@ class Files(Dataset):
             raise DataError(f"{folder} has no files named after splits", hint=f"{found(folder)} Expected: {EXPECTED}")
         return parts
 
-    def _matching(self, pattern: str, split: str) -> list[Part]:
+    def _matching(self, pattern: str, split: str) -> list[SplitFile]:
         try:
             paths = sorted(path for path in self.path.glob(pattern) if path.is_file())
         except (ValueError, NotImplementedError):
             raise DataError(f"split_files.{split}: {pattern!r} is no pattern inside {self.path}") from None
         if not paths:
             raise DataError(f"split_files.{split}: no file matches {pattern!r}", hint=found(self.path))
-        return [Part(path, path.relative_to(self.path).as_posix(), split) for path in paths]
+        return [SplitFile(path, path.relative_to(self.path).as_posix(), split) for path in paths]
 
-    def _named(self, path: Path) -> Part | None:
+    def _named(self, path: Path) -> SplitFile | None:
         """A file whose name begins with a split's."""
         split = SPLIT_NAMES.get(re.split(r"[^a-z]", path.name.lower())[0])
         known = path.suffix.lower() in SUFFIXES or self.format != "auto"
-        return Part(path, path.name, split) if split and known and path.is_file() else None
+        return SplitFile(path, path.name, split) if split and known and path.is_file() else None
 
 
 READERS = {"jsonl": read_jsonl, "json": read_json, "parquet": read_parquet, "arrow": read_arrow}

@@ -68,7 +68,7 @@ class SplitStatistics(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding(Record):
+class DataFinding(Record):
     """Something a person should know before going on, and what to do."""
 
     level: Level
@@ -108,7 +108,7 @@ class Statistics(Record):
         per_split = {name: split.count for name, split in self.splits.items()}
         return {"examples": sum(per_split.values()), **per_split, "rejected": self.rejected["total"]}
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[DataFinding]:
         """Errors first, then warnings."""
         kinds = (_split_findings, _picture_findings, _rejection_findings, _duplicate_findings, _leakage_findings)
         return sorted((found for kind in kinds for found in kind(self)), key=lambda finding: finding.level)
@@ -271,7 +271,7 @@ def _split_json(split: SplitStatistics) -> Json:
     return out
 
 
-def _split_findings(statistics: Statistics) -> Iterable[Finding]:
+def _split_findings(statistics: Statistics) -> Iterable[DataFinding]:
     splits = statistics.splits
     if not splits:
         yield _finding("error", "there is no usable example", "Look at the rejected rows' reasons.")
@@ -298,7 +298,7 @@ def _split_findings(statistics: Statistics) -> Iterable[Finding]:
             yield _finding("warning", f"{100 * largest / split.count:.0f} % of train has one label", advice)
 
 
-def _duplicate_findings(statistics: Statistics) -> Iterable[Finding]:
+def _duplicate_findings(statistics: Statistics) -> Iterable[DataFinding]:
     def rows(kind: str) -> str:
         numbers = {name: split.duplicates[kind] for name, split in statistics.splits.items()}
         return ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
@@ -311,13 +311,13 @@ def _duplicate_findings(statistics: Statistics) -> Iterable[Finding]:
         yield _finding("warning", f"rows that repeat an earlier post under another label: {contradicting}", advice)
 
 
-def _picture_findings(statistics: Statistics) -> Iterable[Finding]:
+def _picture_findings(statistics: Statistics) -> Iterable[DataFinding]:
     if statistics.splits and not any(split.images for split in statistics.splits.values()):
         advice = "If there should be pictures, check the option that names their folder or column."
         yield _finding("warning", "no example has a picture", advice)
 
 
-def _rejection_findings(statistics: Statistics) -> Iterable[Finding]:
+def _rejection_findings(statistics: Statistics) -> Iterable[DataFinding]:
     total = int(statistics.rejected["total"])
     if not total:
         return
@@ -330,7 +330,7 @@ def _rejection_findings(statistics: Statistics) -> Iterable[Finding]:
     yield _finding(level, message, advice)
 
 
-def _leakage_findings(statistics: Statistics) -> Iterable[Finding]:
+def _leakage_findings(statistics: Statistics) -> Iterable[DataFinding]:
     found = []
     for pair, rows in statistics.leakage.items():
         shared = [f"{rows[kind]} by {name}" for kind, name in (("text", "text"), ("image", "picture")) if rows[kind]]
@@ -341,5 +341,5 @@ def _leakage_findings(statistics: Statistics) -> Iterable[Finding]:
         yield _finding("warning", f"rows of one split known from another: {'; '.join(found)}", advice)
 
 
-def _finding(level: Level, message: str, advice: str) -> Finding:
-    return Finding(level=level, message=message, advice=advice)
+def _finding(level: Level, message: str, advice: str) -> DataFinding:
+    return DataFinding(level=level, message=message, advice=advice)

@@ -16,7 +16,7 @@ from mulcot.datasets.base import Dataset, Row, datasets
 from mulcot.media import Store
 from mulcot.records import Example
 from mulcot.world.picture import paint, png
-from mulcot.world.posts import EDITION, Post, make_post
+from mulcot.world.posts import EDITION, DrawnPost, make_post
 
 
 @datasets.register("synthetic")
@@ -61,7 +61,7 @@ class Synthetic(Dataset):
         """A few posts of every split."""
         return cls(train=6, dev=2, test=2, hard=2)
 
-    def _example(self, post: Post, split: str, store: Store) -> Example:
+    def _example(self, post: DrawnPost, split: str, store: Store) -> Example:
         truth = post.truth
         groups = {"kind": post.scene.kind, "rule": truth.rule, "relation": truth.relation, "challenge": truth.challenge}
         return Example(

@@ -25,7 +25,7 @@ class LabelScores(Settings):
     """How often it was given."""
 
 
-class Confusion(Settings):
+class ConfusionTable(Settings):
     """Right labels against given ones."""
 
     rows: list[str]
@@ -49,7 +49,7 @@ class LabelQuality(Settings):
     intervals: dict[str, tuple[float, float]]
     """95 % bootstrap intervals over examples; they say nothing about other seeds of training."""
     per_label: list[LabelScores]
-    confusion: Confusion
+    confusion: ConfusionTable
 
 
 class AgreementScores(Settings):

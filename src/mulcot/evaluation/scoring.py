@@ -16,12 +16,12 @@ from mulcot.evaluation.scores import (
     CalibrationScores,
     ChainForm,
     Comparison,
+    ConfusionTable,
     LabelQuality,
     LabelScores,
     ModelScores,
     ReliabilityBin,
 )
-from mulcot.evaluation.scores import Confusion as ConfusionTable
 from mulcot.metrics.agreement import agreement
 from mulcot.metrics.calibration import apply_temperature, calibrate
 from mulcot.metrics.chains import ChainScorer, ChainScores

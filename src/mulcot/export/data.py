@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mulcot.datasets.base import Dataset, read
 from mulcot.errors import DataError, MulcotError, UnknownName
-from mulcot.export.writers import FORMS, Writer
+from mulcot.export.writers import FORMS, SplitWriter
 from mulcot.media import Gallery, Store
 from mulcot.progress import Reporter
 from mulcot.records import Example
@@ -64,9 +64,9 @@ def _may_replace(out: Path, dataset: Dataset, force: bool) -> None:
         raise MulcotError(f"{out} holds {inside} and is not replaced", hint="Choose another folder.")
 
 
-def _write(dataset: Dataset, task: Task, form: type[Writer], folder: Path, reporter: Reporter) -> dict[str, int]:
+def _write(dataset: Dataset, task: Task, form: type[SplitWriter], folder: Path, reporter: Reporter) -> dict[str, int]:
     counts: dict[str, int] = {}
-    writers: dict[str, Writer] = {}
+    writers: dict[str, SplitWriter] = {}
     with ExitStack() as stack:
         store = stack.enter_context(Store.temporary())
         rejected = stack.enter_context((folder / "rejected.jsonl").open("wb"))

@@ -41,7 +41,7 @@ SCHEMA = pa.schema(
 )
 
 
-class Writer(ABC):
+class SplitWriter(ABC):
     """Writes the rows of one split."""
 
     def __init__(self, folder: Path, split: str, task: Task, gallery: Gallery) -> None:
@@ -83,32 +83,32 @@ class Writer(ABC):
         return names
 
 
-class JsonLines(Writer):
+class JsonLines(SplitWriter):
     """Our own fields, one row a line."""
 
     def open(self) -> None:
-        """See `Writer`."""
+        """See `SplitWriter`."""
         self.file: IO[bytes] = (self.folder / f"{self.split}.jsonl").open("wb")
 
     def add(self, example: Example) -> None:
-        """See `Writer`."""
+        """See `SplitWriter`."""
         self.file.write(_line({**_plain(example), "images": self.copy_pictures(example)}) + b"\n")
 
     def close(self) -> None:
-        """See `Writer`."""
+        """See `SplitWriter`."""
         self.file.close()
 
 
-class ShareGpt(Writer):
+class ShareGpt(SplitWriter):
     """One conversation per example: the task's own prompt, the label as the task writes it; our fields beside it."""
 
     def open(self) -> None:
-        """See `Writer`."""
+        """See `SplitWriter`."""
         self.file: IO[bytes] = (self.folder / f"{self.split}.json").open("wb")
         self.between = b"[\n"
 
     def add(self, example: Example) -> None:
-        """See `Writer`."""
+        """See `SplitWriter`."""
         prompt = self.task.prompt(example, Purpose.LABEL)
         images = self.copy_pictures(example)
         messages = [
@@ -121,22 +121,22 @@ class ShareGpt(Writer):
         self.between = b",\n"
 
     def close(self) -> None:
-        """See `Writer`."""
+        """See `SplitWriter`."""
         self.file.write(b"\n]\n")
         self.file.close()
 
 
-class Parquet(Writer):
+class Parquet(SplitWriter):
     """Columns, with the pictures' bytes inside."""
 
     def open(self) -> None:
-        """See `Writer`."""
+        """See `SplitWriter`."""
         self.rows: list[Json] = []
         self.held = 0
         self.writer: Any = pq.ParquetWriter(self.folder / f"{self.split}.parquet", SCHEMA)
 
     def add(self, example: Example) -> None:
-        """See `Writer`."""
+        """See `SplitWriter`."""
         row = _plain(example)
         row |= {name: json.dumps(row[name], ensure_ascii=False) if row[name] else None for name in NESTED}
         row["images"] = [
@@ -153,7 +153,7 @@ class Parquet(Writer):
         self.rows, self.held = [], 0
 
     def close(self) -> None:
-        """See `Writer`."""
+        """See `SplitWriter`."""
         if self.rows:
             self.flush()
         self.writer.close()
@@ -165,19 +165,19 @@ class HuggingFace(Parquet):
     data = "data-00000-of-00001.arrow"
 
     def open(self) -> None:
-        """See `Writer`."""
+        """See `SplitWriter`."""
         self.rows, self.held = [], 0
         self.content = hashlib.sha256()
         (self.folder / self.split).mkdir()
         self.writer = pa.ipc.new_stream(str(self.folder / self.split / self.data), SCHEMA)
 
     def add(self, example: Example) -> None:
-        """See `Writer`."""
+        """See `SplitWriter`."""
         self.content.update(example.to_line().encode("utf-8", "surrogatepass"))
         super().add(example)
 
     def close(self) -> None:
-        """See `Writer`."""
+        """See `SplitWriter`."""
         super().close()
         info = {"features": FEATURES, "description": "", "citation": "", "homepage": "", "license": ""}
         write_json(self.folder / self.split / "dataset_info.json", info)
@@ -188,11 +188,11 @@ class HuggingFace(Parquet):
 
     @classmethod
     def finish(cls, folder: Path, splits: list[str]) -> None:
-        """See `Writer`."""
+        """See `SplitWriter`."""
         write_json(folder / "dataset_dict.json", {"splits": splits})
 
 
-FORMS: dict[str, type[Writer]] = {"jsonl": JsonLines, "sharegpt": ShareGpt, "parquet": Parquet, "hf": HuggingFace}
+FORMS: dict[str, type[SplitWriter]] = {"jsonl": JsonLines, "sharegpt": ShareGpt, "parquet": Parquet, "hf": HuggingFace}
 
 
 def _plain(example: Example) -> Json:

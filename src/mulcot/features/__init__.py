@@ -1,5 +1,5 @@
 """Features of pictures, extracted once and read from a memory-mapped file. See docs/features.md."""
 
-from mulcot.features.store import DType, FeatureStore, FeatureWriter, Kind
+from mulcot.features.store import DType, FeatureKind, FeatureStore, FeatureWriter
 
-__all__ = ["DType", "FeatureStore", "FeatureWriter", "Kind"]
+__all__ = ["DType", "FeatureKind", "FeatureStore", "FeatureWriter"]

@@ -41,7 +41,7 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FeatureKind:
     """What a store's features are."""
 
     extractor: Json
@@ -75,7 +75,7 @@ class Entry:
 class FeatureStore:
     """Finished features, read where they lie."""
 
-    def __init__(self, folder: Path, kind: Kind, entries: dict[str, Entry], data: mmap.mmap | bytes) -> None:
+    def __init__(self, folder: Path, kind: FeatureKind, entries: dict[str, Entry], data: mmap.mmap | bytes) -> None:
         self.folder = folder
         self.kind = kind
         self.entries = entries
@@ -130,7 +130,7 @@ class FeatureStore:
 class FeatureWriter:
     """A store that is being filled; after an interruption it goes on behind the last whole picture."""
 
-    def __init__(self, folder: Path, kind: Kind) -> None:
+    def __init__(self, folder: Path, kind: FeatureKind) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / HEADER).exists():
             if (found := read_kind(folder)) != kind:
@@ -206,13 +206,13 @@ class FeatureWriter:
         return stored
 
 
-def read_kind(folder: Path) -> Kind:
+def read_kind(folder: Path) -> FeatureKind:
     """The header of a store."""
     with _readable(folder, HEADER):
         data = json.loads((folder / HEADER).read_text(encoding="utf-8"))
         if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("dtype") not in NUMPY:
             raise ValueError("this version of mulcot knows no such header")
-        return Kind(dict(data["extractor"]), str(data["extractor_hash"]), int(data["width"]), data["dtype"])
+        return FeatureKind(dict(data["extractor"]), str(data["extractor_hash"]), int(data["width"]), data["dtype"])
 
 
 def other_extractor(where: Path | str, found: str, wanted: str) -> DataError:
@@ -222,7 +222,7 @@ def other_extractor(where: Path | str, found: str, wanted: str) -> DataError:
     return DataError(message, hint=hint)
 
 
-def _entries(folder: Path, kind: Kind) -> Iterator[tuple[str, Entry]]:
+def _entries(folder: Path, kind: FeatureKind) -> Iterator[tuple[str, Entry]]:
     with _readable(folder, INDEX), (folder / INDEX).open("rb") as file:
         end = 0
         for line in file:
@@ -255,7 +255,7 @@ def _parse(line: bytes) -> tuple[str, Entry]:
     return row[0], Entry(*numbers)
 
 
-def _end(entry: Entry, kind: Kind) -> int:
+def _end(entry: Entry, kind: FeatureKind) -> int:
     size: int = entry.patches * kind.width * NUMPY[kind.dtype].itemsize
     return entry.start + size
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
-class Classification(NamedTuple):
+class LabelMeasures(NamedTuple):
     """The scores of one set of answers; each between 0 and 1."""
 
     accuracy: float
@@ -16,18 +16,18 @@ class Classification(NamedTuple):
     """Mean over the label set, weighted by how often each label is right."""
 
 
-def classify(predicted: Sequence[str | None], right: Sequence[str], labels: Sequence[str]) -> Classification:
+def classify(predicted: Sequence[str | None], right: Sequence[str], labels: Sequence[str]) -> LabelMeasures:
     """Scores answers against the right labels. A label that never occurs counts 0 in the macro mean."""
     if len(predicted) != len(right):
         raise ValueError(f"{len(predicted)} answers for {len(right)} examples")
     if not right:
-        return Classification(0.0, 0.0, 0.0)
+        return LabelMeasures(0.0, 0.0, 0.0)
     pairs = list(zip(predicted, right, strict=True))
     scores = {label: _f1(pairs, label) for label in labels}
     weights = {label: sum(1 for gold in right if gold == label) for label in labels}
     weighted = sum(scores[label] * weights[label] for label in labels) / max(1, sum(weights.values()))
     accuracy = sum(1 for answer, gold in pairs if answer == gold) / len(pairs)
-    return Classification(accuracy, sum(scores.values()) / len(labels), weighted)
+    return LabelMeasures(accuracy, sum(scores.values()) / len(labels), weighted)
 
 
 def _f1(pairs: Sequence[tuple[str | None, str]], label: str) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from mulcot.extractors.base import load_extractor
-from mulcot.features.store import Array, FeatureStore, Kind
+from mulcot.features.store import Array, FeatureKind, FeatureStore
 from mulcot.multimodal_cot.model import FusionModel
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class InMemoryFeatures(FeatureStore):
     """Features in memory, before those of a store."""
 
-    def __init__(self, kind: Kind, before: FeatureStore | None) -> None:
+    def __init__(self, kind: FeatureKind, before: FeatureStore | None) -> None:
         super().__init__(Path("memory"), kind, {}, b"")
         self.before = before
         self.own: dict[str, Array] = {}
@@ -71,7 +71,8 @@ class FeatureLookup:
         if vision is None:
             return None
         seen = InMemoryFeatures(
-            Kind(vision.extractor or {"name": "imported"}, vision.extractor_hash, vision.width, "fp32"), self.known
+            FeatureKind(vision.extractor or {"name": "imported"}, vision.extractor_hash, vision.width, "fp32"),
+            self.known,
         )
         needed = {key: picture for key, picture in pictures.items() if key not in seen}
         seen.own = {key: self._last[key] for key in needed if key in self._last}

@@ -21,7 +21,7 @@ from mulcot.multimodal_cot.questions import Ids
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenText:
     """A text that the model wrote."""
 
     text: str

@@ -25,7 +25,7 @@ from mulcot.backbones.vlm.quiet import quiet
 from mulcot.errors import MulcotError
 from mulcot.features.store import FeatureStore, other_extractor
 from mulcot.multimodal_cot.batch import FusionBatch, pack
-from mulcot.multimodal_cot.generate_and_score import Vocabulary, Written, score_choices, stream_tokens, write
+from mulcot.multimodal_cot.generate_and_score import Vocabulary, WrittenText, score_choices, stream_tokens, write
 from mulcot.multimodal_cot.loading import Vision, build, vision_of
 from mulcot.multimodal_cot.network import FusionNetwork
 from mulcot.multimodal_cot.questions import EncodedQuestion, Ids, Question
@@ -119,11 +119,11 @@ class FusionModel:
         with self._answering():
             return [tuple(row) for row in score_choices(self.network, batch, ids)]
 
-    def generate(self, batch: FusionBatch, decoding: Decoding, keys: Sequence[str] | None = None) -> list[Written]:
+    def generate(self, batch: FusionBatch, decoding: Decoding, keys: Sequence[str] | None = None) -> list[WrittenText]:
         """One text per row. `keys` decide what is sampled, by default the rows' ids."""
         with self._answering():
             written = write(self.network, batch, decoding, self._vocabulary(), batch.ids if keys is None else keys)
-        return [Written(self.text(ids), tuple(ids), complete) for ids, complete in written]
+        return [WrittenText(self.text(ids), tuple(ids), complete) for ids, complete in written]
 
     def stream_tokens(self, batch: FusionBatch, decoding: Decoding) -> Iterator[tuple[int, int | None]]:
         """`generate`, token by token: (row, token), None at its end. For a network that is not in training mode."""

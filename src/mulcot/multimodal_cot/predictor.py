@@ -22,13 +22,13 @@ from mulcot.features.store import FeatureStore
 from mulcot.media import Gallery
 from mulcot.multimodal_cot.feature_lookup import FeatureLookup
 from mulcot.multimodal_cot.formats import RATIONALE, answer_choices, read_rationale, read_reply
-from mulcot.multimodal_cot.generate_and_score import Written
+from mulcot.multimodal_cot.generate_and_score import WrittenText
 from mulcot.multimodal_cot.model import FusionModel, load_fusion
 from mulcot.multimodal_cot.model_format import ModelFormat, find_pair, load_model_format
 from mulcot.multimodal_cot.question_builder import BuiltQuestion, QuestionBuilder
 from mulcot.multimodal_cot.questions import Question
 from mulcot.multimodal_cot.runner import ChoiceScores, T5Runner
-from mulcot.multimodal_cot.streaming import Rationale, stream_rationales
+from mulcot.multimodal_cot.streaming import StreamedRationale, stream_rationales
 from mulcot.predict.model_folders import find_model, load_temperature
 from mulcot.predict.posts import Post
 from mulcot.predict.prediction import softmax
@@ -174,7 +174,7 @@ class TwoStagePredictor:
         self, rows: Mapping[int, BuiltQuestion], streamed: Collection[int], *, label_only: bool
     ) -> Iterator[StreamEvent]:
         order, built = list(rows), list(rows.values())
-        rationales: Sequence[Rationale | None] = [None] * len(built)
+        rationales: Sequence[StreamedRationale | None] = [None] * len(built)
         if self._explains:
             rationales = yield from self._stream_rationales(rows, streamed)
         answers = self._scored(built, rationales) if self.answerer.model_format.scored else self._written(built)
@@ -201,7 +201,7 @@ class TwoStagePredictor:
         built = [self._builder.build(example, gallery, number) for number, example in enumerate(examples)]
         usable = [one for one in built if isinstance(one, BuiltQuestion)]
         given = [
-            Rationale(text, True) if text else None
+            StreamedRationale(text, True) if text else None
             for one, text in zip(built, rationales, strict=True)
             if isinstance(one, BuiltQuestion)
         ]
@@ -221,24 +221,26 @@ class TwoStagePredictor:
     def _explains(self) -> bool:
         return self.explainer is not None and self.answerer.model_format.scored
 
-    def _explain(self, built: Sequence[BuiltQuestion]) -> list[Rationale | None]:
+    def _explain(self, built: Sequence[BuiltQuestion]) -> list[StreamedRationale | None]:
         if self.explainer is None:
             return [None] * len(built)
         model, model_format = self.explainer
         questions = [model_format.question(self.task, one.example) for one in built]
         written = self._runner(model, built).write(questions, self.decoding)
-        return [Rationale(read_rationale(one.text), one.complete, shortened=one.shortened) for one in written]
+        return [StreamedRationale(read_rationale(one.text), one.complete, shortened=one.shortened) for one in written]
 
     def _stream_rationales(
         self, rows: Mapping[int, BuiltQuestion], streamed: Collection[int]
-    ) -> Generator[StreamEvent, None, list[Rationale]]:
+    ) -> Generator[StreamEvent, None, list[StreamedRationale]]:
         """`_explain`, piece by piece."""
         assert self.explainer is not None
         model, model_format = self.explainer
         questions = {row: model_format.question(self.task, one.example) for row, one in rows.items()}
         return stream_rationales(self._runner(model, list(rows.values())), questions, self.decoding, streamed)
 
-    def _scored(self, built: Sequence[BuiltQuestion], rationales: Sequence[Rationale | None]) -> list[Prediction]:
+    def _scored(
+        self, built: Sequence[BuiltQuestion], rationales: Sequence[StreamedRationale | None]
+    ) -> list[Prediction]:
         model = self.answerer.model
         questions = self._questions(built, rationales)
         scores = self._runner(model, built).score(questions, [answer_choices(one.asked) for one in built])
@@ -262,7 +264,9 @@ class TwoStagePredictor:
             shortened=scored.shortened,
         )
 
-    def _generated(self, built: Sequence[BuiltQuestion], rationales: Sequence[Rationale | None]) -> list[Prediction]:
+    def _generated(
+        self, built: Sequence[BuiltQuestion], rationales: Sequence[StreamedRationale | None]
+    ) -> list[Prediction]:
         """The answer written instead of scored, as published; it may name none."""
         model = self.answerer.model
         questions = self._questions(built, rationales)
@@ -270,7 +274,9 @@ class TwoStagePredictor:
         rows = zip(built, rationales, replies, strict=True)
         return [_with_rationale(_read(one, reply.text, reply), one, rationale) for one, rationale, reply in rows]
 
-    def _questions(self, built: Sequence[BuiltQuestion], rationales: Sequence[Rationale | None]) -> list[Question]:
+    def _questions(
+        self, built: Sequence[BuiltQuestion], rationales: Sequence[StreamedRationale | None]
+    ) -> list[Question]:
         model_format = self.answerer.model_format
         pairs = zip(built, rationales, strict=True)
         return [
@@ -285,7 +291,7 @@ class TwoStagePredictor:
         found = []
         for one, reply in zip(built, self._runner(model, built).write(questions, self.decoding), strict=True):
             said = read_reply(reply.text, model_format.format)  # type: ignore[arg-type]
-            rationale = None if said.rationale is None else Rationale(said.rationale, reply.complete)
+            rationale = None if said.rationale is None else StreamedRationale(said.rationale, reply.complete)
             found.append(_with_rationale(_read(one, said.answer, reply), one, rationale))
         return found
 
@@ -295,7 +301,7 @@ class TwoStagePredictor:
         return T5Runner(model, lookup.find(pictures), self.batch_size)
 
 
-def _read(one: BuiltQuestion, answer: str, reply: Written) -> Prediction:
+def _read(one: BuiltQuestion, answer: str, reply: WrittenText) -> Prediction:
     label = one.asked.read(answer)
     return Prediction(
         id=one.example.id,
@@ -307,7 +313,7 @@ def _read(one: BuiltQuestion, answer: str, reply: Written) -> Prediction:
     )
 
 
-def _with_rationale(prediction: Prediction, one: BuiltQuestion, rationale: Rationale | None) -> Prediction:
+def _with_rationale(prediction: Prediction, one: BuiltQuestion, rationale: StreamedRationale | None) -> Prediction:
     """The prediction with its rationale, and whether both say the same."""
     if rationale is None:
         return prediction

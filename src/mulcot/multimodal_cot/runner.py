@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.features.store import FeatureStore
 from mulcot.multimodal_cot.batch import FusionBatch
-from mulcot.multimodal_cot.generate_and_score import Written
+from mulcot.multimodal_cot.generate_and_score import WrittenText
 from mulcot.multimodal_cot.model import FusionModel
 from mulcot.multimodal_cot.questions import EncodedQuestion, Question
 
@@ -30,10 +30,10 @@ class T5Runner:
         self.features = features
         self.batch_size = batch_size
 
-    def write(self, questions: Sequence[Question], decoding: Decoding) -> list[Written]:
+    def write(self, questions: Sequence[Question], decoding: Decoding) -> list[WrittenText]:
         """One text per question; a sampled one depends on the question's id, not on its neighbours."""
         encoded = [self.model.encode(question) for question in questions]
-        out: dict[int, Written] = {}
+        out: dict[int, WrittenText] = {}
         for places in self._batches(encoded):
             batch = pack_known(self.model, [encoded[place] for place in places], self.features)
             out.update(zip(places, self.model.generate(batch, decoding), strict=True))

@@ -13,7 +13,7 @@ from mulcot.multimodal_cot.runner import T5Runner
 from mulcot.predict.streaming import UNFINISHED, StreamEvent
 
 
-class Rationale(NamedTuple):
+class StreamedRationale(NamedTuple):
     """What was written before the answer."""
 
     text: str
@@ -46,9 +46,11 @@ class RationaleStream:
         """What is left at the end."""
         return self._new(self.whole().text)
 
-    def whole(self) -> Rationale:
+    def whole(self) -> StreamedRationale:
         """All of it."""
-        return Rationale(read_rationale(self._model.text(self.ids)), self.complete, len(self.ids), self._shortened)
+        return StreamedRationale(
+            read_rationale(self._model.text(self.ids)), self.complete, len(self.ids), self._shortened
+        )
 
     def _new(self, text: str) -> str:
         if not text.startswith(self._said):
@@ -59,7 +61,7 @@ class RationaleStream:
 
 def stream_rationales(
     runner: T5Runner, questions: Mapping[int, Question], decoding: Decoding, streamed: Collection[int]
-) -> Generator[StreamEvent, None, list[Rationale]]:
+) -> Generator[StreamEvent, None, list[StreamedRationale]]:
     """A piece for every token, empty for rows that are not `streamed`; returns the whole rationales, in order."""
     encoded = [runner.model.encode(question) for question in questions.values()]
     rows, texts = list(questions), [RationaleStream(runner.model, shortened=one.cut) for one in encoded]

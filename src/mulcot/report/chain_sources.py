@@ -16,7 +16,7 @@ REFUSED = "rejected_"
 """Begins the names under which annotate counts why chains were refused."""
 
 
-class Part(NamedTuple):
+class FlowShare(NamedTuple):
     """A share of a whole, with what it means."""
 
     name: str
@@ -27,13 +27,13 @@ class Part(NamedTuple):
     """Which colour; 2 is for what was lost."""
 
 
-class Source(NamedTuple):
+class ChainAuthor(NamedTuple):
     """One writer of chains."""
 
     title: str
     whole: int
     unit: str
-    parts: list[Part]
+    parts: list[FlowShare]
 
 
 class Cost(NamedTuple):
@@ -46,7 +46,7 @@ class Cost(NamedTuple):
     what: str
 
 
-def sources(run: Run) -> list[Source]:
+def sources(run: Run) -> list[ChainAuthor]:
     """Teacher and assistant, where they have written."""
     found = [_teacher(run.teacher)] if run.teacher else []
     counts = run.stages["annotate"].counts if "annotate" in run.stages else {}
@@ -77,7 +77,7 @@ def spent(run: Run) -> Json:
     return found if isinstance(found, dict) else {}
 
 
-def _teacher(summary: Json) -> Source:
+def _teacher(summary: Json) -> ChainAuthor:
     whole = summary["examples"]
     parts = [
         _part(OUTCOMES[key][0], count, whole, OUTCOMES[key][1], tint)
@@ -85,25 +85,25 @@ def _teacher(summary: Json) -> Source:
         if (count := summary["accepted"].get(key)) is not None
     ]
     reasons = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in summary.get("reasons", {}).items())
-    return Source(
+    return ChainAuthor(
         "Teacher", whole, "examples asked about", [*parts, _lost("given up", summary["failed"], whole, reasons)]
     )
 
 
-def _assistant(counts: Json) -> Source:
+def _assistant(counts: Json) -> ChainAuthor:
     whole, kept = counts["sampled"], counts.get("accepted", 0)
     reasons = {key.removeprefix(REFUSED): count for key, count in counts.items() if key.startswith(REFUSED) and count}
     note = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in reasons.items())
     right = _part("right and whole", kept, whole, "its chains that end with the right label", 0)
-    return Source("Assistant", whole, "chains sampled", [right, _lost("refused", whole - kept, whole, note)])
+    return ChainAuthor("Assistant", whole, "chains sampled", [right, _lost("refused", whole - kept, whole, note)])
 
 
-def _part(name: str, count: int, whole: int, note: str, tint: int) -> Part:
-    return Part(name, count, count / whole if whole else 0.0, note, 5 if tint == 1 else tint)
+def _part(name: str, count: int, whole: int, note: str, tint: int) -> FlowShare:
+    return FlowShare(name, count, count / whole if whole else 0.0, note, 5 if tint == 1 else tint)
 
 
-def _lost(name: str, count: int, whole: int, note: str) -> Part:
-    return Part(name, count, count / whole if whole else 0.0, note, 2)
+def _lost(name: str, count: int, whole: int, note: str) -> FlowShare:
+    return FlowShare(name, count, count / whole if whole else 0.0, note, 2)
 
 
 def _counted(counts: Json) -> str:

@@ -31,7 +31,7 @@ class Column(NamedTuple):
     money: str
 
 
-class Line(NamedTuple):
+class ComparedModel(NamedTuple):
     """One model on one set in every run; None where it was not evaluated."""
 
     model: str
@@ -39,13 +39,13 @@ class Line(NamedTuple):
     cells: list[ModelRow | None]
 
 
-class Table(NamedTuple):
+class ComparedSet(NamedTuple):
     """One set."""
 
     name: str
     examples: list[int | None]
     """In each run; the intervals of runs with other examples are not of the same thing."""
-    lines: list[Line]
+    lines: list[ComparedModel]
 
 
 class Pair(NamedTuple):
@@ -74,7 +74,7 @@ class Compared(NamedTuple):
     """Everything about several runs."""
 
     columns: list[Column]
-    tables: list[Table]
+    tables: list[ComparedSet]
     pairs: list[Pair]
     settings: list[tuple[str, list[str]]]
     """Recipe lines that differ: the key, and its value in each run."""
@@ -134,14 +134,14 @@ def _column(run: Run, name: str) -> Column:
     return Column(name, str(run.path), round(seconds, 1), cost.get("requests"), tokens, str(cost.get("shown", "none")))
 
 
-def _tables(runs: Sequence[Run]) -> Iterator[Table]:
+def _tables(runs: Sequence[Run]) -> Iterator[ComparedSet]:
     sets = [run.scores.sets if run.scores else {} for run in runs]
     for name in dict.fromkeys(name for found in sets for name in found):
         found = [those.get(name) for those in sets]
         tables = [{row.model: row for row in rows(one)} if one else {} for one in found]
         models = ordered({model: row.scores for table in tables for model, row in table.items()})
-        lines = [Line(model, title_of(model), [table.get(model) for table in tables]) for model in models]
-        yield Table(name, [one.examples if one else None for one in found], lines)
+        lines = [ComparedModel(model, title_of(model), [table.get(model) for table in tables]) for model in models]
+        yield ComparedSet(name, [one.examples if one else None for one in found], lines)
 
 
 def _pairs(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Pair]:

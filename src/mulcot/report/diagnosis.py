@@ -58,7 +58,7 @@ class NoFinding(Enum):
     UNKNOWN = "the run has no numbers to judge by"
 
 
-class Rule(NamedTuple):
+class Signature(NamedTuple):
     """One signature."""
 
     title: str
@@ -326,19 +326,19 @@ def _chains(run: Run) -> Iterator[tuple[str, str, SetScores, ModelScores]]:
     return (row for row in _trained(run) if row[1] in ("student", "rationale", "answer"))
 
 
-RULES: tuple[Rule, ...] = (
-    Rule("similarity of chains", _similarity),
-    Rule("distance between student and assistant", _behind),
-    Rule("diversity against overlap of chains", _distinct),
-    Rule("the teacher's own accuracy", _teacher_accuracy),
-    Rule("share of chains with the label given", _told),
-    Rule("examples without a chain", _given_up),
-    Rule("yield of the assistant's chains", _assistant_chains),
-    Rule("agreement of label and chain", _disagreement),
-    Rule("confidence against accuracy", _confidence),
-    Rule("posts in several splits", _leakage),
-    Rule("label shares of the splits", _drift),
-    Rule("cut and unread chains", _broken_chains),
-    Rule("model against baselines", _not_above),
-    Rule("dependence on the picture", _picture),
+RULES: tuple[Signature, ...] = (
+    Signature("similarity of chains", _similarity),
+    Signature("distance between student and assistant", _behind),
+    Signature("diversity against overlap of chains", _distinct),
+    Signature("the teacher's own accuracy", _teacher_accuracy),
+    Signature("share of chains with the label given", _told),
+    Signature("examples without a chain", _given_up),
+    Signature("yield of the assistant's chains", _assistant_chains),
+    Signature("agreement of label and chain", _disagreement),
+    Signature("confidence against accuracy", _confidence),
+    Signature("posts in several splits", _leakage),
+    Signature("label shares of the splits", _drift),
+    Signature("cut and unread chains", _broken_chains),
+    Signature("model against baselines", _not_above),
+    Signature("dependence on the picture", _picture),
 )

@@ -149,7 +149,7 @@ def outcome_of(right: tuple[tuple[str, bool], ...]) -> str:
 def draw_cases(run: Run, number: int, seed: int) -> Drawn:
     """At most `number` cases; which ones depends on the seed and their ids alone."""
     own = labelled_examples(run)
-    groups: dict[tuple[str, str, str], list[_Place]] = {}
+    groups: dict[tuple[str, str, str], list[_CasePlace]] = {}
     sheets: list[_SetPredictions] = []
     elsewhere: list[str] = []
     whole = 0
@@ -161,7 +161,7 @@ def draw_cases(run: Run, number: int, seed: int) -> Drawn:
             elsewhere.append(sheet.name)
         for place, example in known:
             group = (sheet.name, example.label or "", sheet.outcome(place, example))
-            groups.setdefault(group, []).append(_Place(content_id(str(seed), example.id), len(sheets), place))
+            groups.setdefault(group, []).append(_CasePlace(content_id(str(seed), example.id), len(sheets), place))
         sheets.append(sheet)
     chosen = sorted((at.sheet, at.place) for at in _evenly([sorted(group) for group in groups.values()], number))
     wanted = {sheets[sheet].ids[place] for sheet, place in chosen if not sheets[sheet].foreign}
@@ -170,7 +170,7 @@ def draw_cases(run: Run, number: int, seed: int) -> Drawn:
     return Drawn(cases, whole, elsewhere)
 
 
-class _Place(NamedTuple):
+class _CasePlace(NamedTuple):
     """Where an example stands: its number among the drawn, its set and its line."""
 
     key: str
@@ -218,10 +218,10 @@ def _sheets(run: Run) -> Iterator[_SetPredictions]:
             yield _SetPredictions(name, paths, lines, told, foreign_examples(run, name))
 
 
-def _evenly(groups: list[list[_Place]], number: int) -> list[_Place]:
+def _evenly(groups: list[list[_CasePlace]], number: int) -> list[_CasePlace]:
     """One of each group in turn, until there are enough."""
     queues = [iter(group) for group in groups]
-    chosen: list[_Place] = []
+    chosen: list[_CasePlace] = []
     while queues and len(chosen) < number:
         for queue in list(queues):
             drawn = next(queue, None)

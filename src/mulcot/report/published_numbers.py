@@ -10,7 +10,7 @@ MULCOT_RD = "MulCoT-RD paper, arXiv 2508.05234"
 SURVEY = "survey of multimodal emotion recognition, arXiv 2605.21239, which credits MulCoT-RD"
 
 
-class Published(NamedTuple):
+class PublishedNumber(NamedTuple):
     """One number that others report."""
 
     model: str
@@ -19,10 +19,10 @@ class Published(NamedTuple):
     note: str = ""
 
 
-TABLE: dict[str, tuple[Published, ...]] = {
-    "MVSA-Single": (Published("student, 3B", 0.836, MULCOT_RD, "as its summaries give it"),),
-    "MVSA-Multiple": (Published("student, 3B", 0.772, SURVEY, "the variant of the method is not told"),),
-    "Twitter-2015": (Published("student, 3B", 0.868, MULCOT_RD, "as its summaries give it"),),
+TABLE: dict[str, tuple[PublishedNumber, ...]] = {
+    "MVSA-Single": (PublishedNumber("student, 3B", 0.836, MULCOT_RD, "as its summaries give it"),),
+    "MVSA-Multiple": (PublishedNumber("student, 3B", 0.772, SURVEY, "the variant of the method is not told"),),
+    "Twitter-2015": (PublishedNumber("student, 3B", 0.868, MULCOT_RD, "as its summaries give it"),),
 }
 """Only what could be found; intervals were not reported."""
 
@@ -41,6 +41,6 @@ def benchmark(recipe: Json) -> str | None:
     return None
 
 
-def published(recipe: Json) -> tuple[Published, ...]:
+def published(recipe: Json) -> tuple[PublishedNumber, ...]:
     """The numbers for a recipe's dataset; empty where none are known."""
     return TABLE.get(benchmark(recipe) or "", ())

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from mulcot.records import Prediction, Rejected
 from mulcot.serving.error_responses import Busy, Closing, NoMemory, Problem, code_locations
-from mulcot.serving.jobs import Job, JobEvent, Kind, Question
+from mulcot.serving.jobs import JobEvent, JobKind, Question, ServingJob
 from mulcot.serving.prometheus import Monitor
 from mulcot.serving.run_jobs import ServedPredictor, work
 
@@ -44,7 +44,7 @@ async def submit(
     state: HasEngine, post: Question, *, label_only: bool = False, deadline: float | None = None
 ) -> Prediction | Rejected:
     """One answer. `deadline` is in seconds; raises a `Problem` such as `Busy`, `TooLate` or `Closing`."""
-    (job,) = state.engine.admit([post], Kind(label_only), deadline or state.deadline)
+    (job,) = state.engine.admit([post], JobKind(label_only), deadline or state.deadline)
     said = await state.engine.result(job)
     assert isinstance(said.news, Prediction | Rejected)
     return said.news
@@ -54,11 +54,11 @@ async def submit(
 class Group:
     """Jobs that are answered together."""
 
-    jobs: Sequence[Job]
+    jobs: Sequence[ServingJob]
     work: Iterator[tuple[int, JobEvent]] = field(default_factory=lambda: iter(()))
 
     @property
-    def open(self) -> list[Job]:
+    def open(self) -> list[ServingJob]:
         """Jobs whose answer is still wanted."""
         return [job for job in self.jobs if not job.done and not job.dead]
 
@@ -73,7 +73,7 @@ class Engine:
         self.batch_size = batch_size
         self.monitor = monitor
         self._changed = threading.Condition()
-        self._waiting: deque[Job] = deque()
+        self._waiting: deque[ServingJob] = deque()
         self._again: deque[Group] = deque()
         """Groups that failed, in smaller parts."""
         self._running: list[Group] = []
@@ -113,10 +113,12 @@ class Engine:
         """Seconds after which there may be room again."""
         return self._pace * (1 + self.waiting / self.batch_size)
 
-    def admit(self, questions: Sequence[Question], kind: Kind, deadline: float, *, streamed: bool = False) -> list[Job]:
+    def admit(
+        self, questions: Sequence[Question], kind: JobKind, deadline: float, *, streamed: bool = False
+    ) -> list[ServingJob]:
         """All of the questions, or none of them: raises `Busy` where there is no room for all."""
         until = time.monotonic() + deadline
-        jobs = [Job(one, kind, streamed, until) for one in questions]
+        jobs = [ServingJob(one, kind, streamed, until) for one in questions]
         with self._changed:
             if not self.alive:
                 raise Closing
@@ -126,7 +128,7 @@ class Engine:
             self._changed.notify()
         return jobs
 
-    async def result(self, job: Job) -> JobEvent:
+    async def result(self, job: ServingJob) -> JobEvent:
         """The last thing told about a job; whoever stops waiting takes the job out."""
         try:
             async with aclosing(job.news()) as all_news:
@@ -137,7 +139,7 @@ class Engine:
         finally:
             self.leave(job)
 
-    def leave(self, job: Job) -> None:
+    def leave(self, job: ServingJob) -> None:
         """Nobody waits for this job any more. Harmless when it is done."""
         job.left = True
         with self._changed:
@@ -179,12 +181,12 @@ class Engine:
                 self._waiting.remove(job)
         return Group(chosen) if chosen else None
 
-    def _startable(self) -> Kind | None:
+    def _startable(self) -> JobKind | None:
         """The kind of the oldest job that may start: labels always, chains when a place is free."""
         full = sum(not group.jobs[0].kind.label_only for group in self._running) >= GROUPS
         return next((job.kind for job in self._waiting if job.kind.label_only or not full), None)
 
-    def _count(self, kind: Kind) -> int:
+    def _count(self, kind: JobKind) -> int:
         return sum(job.kind == kind for job in self._waiting)
 
     def _begin(self, group: Group) -> None:

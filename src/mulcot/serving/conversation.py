@@ -17,7 +17,7 @@ from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.backbones.vlm.prefill import prefill
 from mulcot.predict.streaming import Detokenizer
 from mulcot.records import Rejected
-from mulcot.serving.jobs import Conversation, JobEvent, Reply
+from mulcot.serving.jobs import Conversation, ConversationReply, JobEvent
 
 
 def can_converse(predictor: Any) -> bool:
@@ -85,4 +85,4 @@ def _write(model: LoadedModel, encoded: dict[int, Encoded], decoding: Decoding) 
         if not complete[row] and (rest := detokenizer[row].rest()):
             texts[row] += rest
             yield place, JobEvent(rest)
-        yield place, JobEvent(Reply(texts[row], complete[row]), True, len(asked[row].prefix), written[row])
+        yield place, JobEvent(ConversationReply(texts[row], complete[row]), True, len(asked[row].prefix), written[row])

@@ -16,7 +16,7 @@ from mulcot.records import Prediction, Rejected
 from mulcot.serving.error_responses import Problem, TooLate
 
 
-class Turn(NamedTuple):
+class ConversationTurn(NamedTuple):
     """One message of a conversation."""
 
     role: str
@@ -26,7 +26,7 @@ class Turn(NamedTuple):
 class Conversation(NamedTuple):
     """Messages that reach the model as they are."""
 
-    turns: tuple[Turn, ...]
+    turns: tuple[ConversationTurn, ...]
     key: str = ""
     """Decides what is sampled."""
 
@@ -35,7 +35,7 @@ Question = Post | Prepared | Conversation
 """What can be asked: a post, made ready already where it has a picture, or messages as they are."""
 
 
-class Kind(NamedTuple):
+class JobKind(NamedTuple):
     """What is wanted; jobs of the same kind can be answered together."""
 
     label_only: bool = False
@@ -43,7 +43,7 @@ class Kind(NamedTuple):
     """For conversations."""
 
 
-class Reply(NamedTuple):
+class ConversationReply(NamedTuple):
     """What the model says in a conversation."""
 
     text: str
@@ -53,18 +53,18 @@ class Reply(NamedTuple):
 class JobEvent(NamedTuple):
     """Something new about a job."""
 
-    news: str | Prediction | Rejected | Reply
+    news: str | Prediction | Rejected | ConversationReply
     last: bool = False
     read: int = 0
     written: int = 0
 
 
 @dataclass(eq=False)
-class Job:
+class ServingJob:
     """Lives in two threads: the event loop waits for it, the model's thread works on it."""
 
     question: Question
-    kind: Kind
+    kind: JobKind
     streamed: bool
     """Whether the pieces of the chain are wanted."""
     deadline: float

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mulcot.serving.error_responses import ClientLeft, Forbidden, Invalid, Problem, Unauthorised, code_locations
 from mulcot.serving.prometheus import Monitor
 from mulcot.serving.rate_limit import Rate
-from mulcot.serving.receive_body import Body, Budget
+from mulcot.serving.receive_body import Body, BodyMemory
 from mulcot.serving.settings import Serving
 
 HEADERS = {
@@ -72,7 +72,7 @@ class Guard:
         self.serving = serving
         self.monitor = monitor
         self.rate = Rate(serving.rate)
-        self.budget = Budget(serving.limits.bodies)
+        self.budget = BodyMemory(serving.limits.bodies)
         self._log_line = log_line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,7 +20,7 @@ from starlette.responses import Response, StreamingResponse
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.records import Json, Prediction, Rejected
 from mulcot.serving.error_responses import Invalid, Problem, Unusable
-from mulcot.serving.jobs import Conversation, JobEvent, Kind, Question, Reply, Turn
+from mulcot.serving.jobs import Conversation, ConversationReply, ConversationTurn, JobEvent, JobKind, Question
 from mulcot.serving.picture_opener import PictureOpener
 from mulcot.serving.request_body import MOST_PICTURES, PostBody, Text, read_json
 from mulcot.serving.response_body import answer_of, dumps, json_response
@@ -64,7 +64,7 @@ class ImageUrl(LenientModel):
     url: str
 
 
-class Part(LenientModel):
+class MessagePart(LenientModel):
     """A piece of a message."""
 
     type: Literal["text", "image_url"]
@@ -76,12 +76,12 @@ class Message(LenientModel):
     """One turn."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | list[Part] = ""
+    content: Text | list[MessagePart] = ""
 
     @property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[MessagePart]:
         """Text alone is a part, too."""
-        return [Part(type="text", text=self.content)] if isinstance(self.content, str) else self.content
+        return [MessagePart(type="text", text=self.content)] if isinstance(self.content, str) else self.content
 
 
 class Options(BaseModel):
@@ -173,7 +173,7 @@ class UnknownModel(Problem):
     code = "model_not_found"
 
 
-async def _question(service: Service, body: ChatBody) -> tuple[Question, Kind]:
+async def _question(service: Service, body: ChatBody) -> tuple[Question, JobKind]:
     if body.mulcot.raw:
         return await _conversation(service, body)
     message = next((message for message in reversed(body.messages) if message.role == "user"), None)
@@ -185,14 +185,15 @@ async def _question(service: Service, body: ChatBody) -> tuple[Question, Kind]:
     options = body.mulcot.model_dump(exclude={"raw"})
     text = "\n".join(part.text for part in message.parts if part.type == "text")
     post = PostBody.model_construct(text=text, **options).post()
-    return await service.pictures.ready(post, urls, label_only=False), Kind()
+    return await service.pictures.ready(post, urls, label_only=False), JobKind()
 
 
-async def _conversation(service: Service, body: ChatBody) -> tuple[Conversation, Kind]:
+async def _conversation(service: Service, body: ChatBody) -> tuple[Conversation, JobKind]:
     if not service.converses:
         raise Invalid("this model cannot be asked with raw messages", code="unsupported")
     turns = [
-        Turn(ROLES[m.role], tuple([await _part(service.pictures, part) for part in m.parts])) for m in body.messages
+        ConversationTurn(ROLES[m.role], tuple([await _part(service.pictures, part) for part in m.parts]))
+        for m in body.messages
     ]
     most = service.decoding.max_tokens
     wanted = body.max_completion_tokens or body.max_tokens or most
@@ -202,10 +203,10 @@ async def _conversation(service: Service, body: ChatBody) -> tuple[Conversation,
         max_tokens=min(wanted, most),
     )
     key = secrets.token_hex(8) if body.seed is None else str(body.seed)
-    return Conversation(tuple(turns), key), Kind(decoding=decoding)
+    return Conversation(tuple(turns), key), JobKind(decoding=decoding)
 
 
-async def _part(pictures: PictureOpener, part: Part) -> str | Image.Image:
+async def _part(pictures: PictureOpener, part: MessagePart) -> str | Image.Image:
     if part.type == "text":
         return part.text
     if part.image_url is None:
@@ -213,7 +214,7 @@ async def _part(pictures: PictureOpener, part: Part) -> str | Image.Image:
     return await pictures.open(part.image_url.url)
 
 
-async def _chunks(service: Service, question: Question, kind: Kind, said: ChatReply) -> AsyncGenerator[bytes]:
+async def _chunks(service: Service, question: Question, kind: JobKind, said: ChatReply) -> AsyncGenerator[bytes]:
     """Raises only before the first chunk; what goes wrong later is an `error` in the stream."""
     begun = False
     try:
@@ -273,7 +274,7 @@ class ChatReply:
         """What was said, why it ended, and what more is known."""
         if isinstance(event.news, Rejected):
             raise Unusable.of(event.news)
-        if isinstance(event.news, Reply):
+        if isinstance(event.news, ConversationReply):
             return event.news.text, "stop" if event.news.complete else "length", {}
         assert isinstance(event.news, Prediction)
         answer = answer_of(event.news, str(self._head["model"]))

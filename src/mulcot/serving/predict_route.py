@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from mulcot.records import Json, Prediction, Rejected
 from mulcot.serving.error_responses import Invalid, Problem, Unusable
-from mulcot.serving.jobs import Job, JobEvent, Kind, Question
+from mulcot.serving.jobs import JobEvent, JobKind, Question, ServingJob
 from mulcot.serving.request_body import PostBody, PredictBody, read_form, read_json
 from mulcot.serving.response_body import EXAMPLE, Answer, Answers, answer_of, event, json_response
 from mulcot.serving.service import Service, charge, service_of, unless_left
@@ -67,7 +67,7 @@ async def predict(request: Request) -> Response:
     """The label of a post with its probabilities, and the chain that explains it."""
     service = service_of(request)
     body, uploads = await _read(request)
-    kind = Kind(label_only=body.label_only)
+    kind = JobKind(label_only=body.label_only)
     if body.items is not None:
         return json_response({"items": await unless_left(request, _several(request, body.items, kind))})
     post = await _ready(service, body.posts()[0], uploads, label_only=body.label_only)
@@ -93,7 +93,7 @@ async def predict_stream(request: Request) -> Response:
     if body.items is not None:
         raise Invalid("a stream is about one post; for several use /v1/predict")
     post = await _ready(service, body.posts()[0], uploads, label_only=body.label_only)
-    events = _events(service, post, Kind(label_only=body.label_only))
+    events = _events(service, post, JobKind(label_only=body.label_only))
     # Until something is known, a problem can still become the status of the reply.
     first = await unless_left(request, anext(events))
     return StreamingResponse(_rest(first, events), media_type="text/event-stream")
@@ -109,7 +109,7 @@ async def _read(request: Request) -> tuple[PredictBody, list[bytes]]:
     return read_json(PredictBody, await request.body()), []
 
 
-async def _several(request: Request, bodies: list[PostBody], kind: Kind) -> list[Json]:
+async def _several(request: Request, bodies: list[PostBody], kind: JobKind) -> list[Json]:
     service = service_of(request)
     most = min(service.serving.limits.items, service.serving.queue)
     if len(bodies) > most:
@@ -131,7 +131,7 @@ async def _several(request: Request, bodies: list[PostBody], kind: Kind) -> list
     return answers
 
 
-async def _usable(service: Service, body: PostBody, kind: Kind) -> Question | Unusable:
+async def _usable(service: Service, body: PostBody, kind: JobKind) -> Question | Unusable:
     """One at a time, so that others have their turn between them."""
     try:
         return await _ready(service, body, [], label_only=kind.label_only)
@@ -143,7 +143,7 @@ async def _ready(service: Service, body: PostBody, uploads: Sequence[bytes], *, 
     return await service.pictures.ready(body.post(), uploads or body.pictures, label_only=label_only)
 
 
-async def _events(service: Service, post: Question, kind: Kind) -> AsyncGenerator[bytes]:
+async def _events(service: Service, post: Question, kind: JobKind) -> AsyncGenerator[bytes]:
     """Raises only before the first event; what goes wrong later is an event itself."""
     begun = labelled = False
     try:
@@ -173,7 +173,7 @@ async def _rest(first: bytes, events: AsyncGenerator[bytes]) -> AsyncGenerator[b
             yield one
 
 
-def _answer(service: Service, told: JobEvent, job: Job) -> Json:
+def _answer(service: Service, told: JobEvent, job: ServingJob) -> Json:
     assert isinstance(told.news, Prediction)
     return answer_of(told.news, service.serving.name, job.timings())
 

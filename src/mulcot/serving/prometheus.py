@@ -11,7 +11,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 
 
-class Histogram:
+class CumulativeHistogram:
     """How many values are at most how large."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
@@ -40,8 +40,8 @@ class Monitor:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests: Counter[tuple[str, int]] = Counter()
-        self._seconds: dict[str, Histogram] = {}
-        self._batches: dict[str, Histogram] = {}
+        self._seconds: dict[str, CumulativeHistogram] = {}
+        self._batches: dict[str, CumulativeHistogram] = {}
         self._tokens: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
@@ -51,12 +51,12 @@ class Monitor:
         """One finished request."""
         with self._lock:
             self._requests[route, status] += 1
-            self._seconds.setdefault(route, Histogram(SECONDS)).add(seconds)
+            self._seconds.setdefault(route, CumulativeHistogram(SECONDS)).add(seconds)
 
     def batch(self, size: int, *, label_only: bool) -> None:
         """One group that begins."""
         with self._lock:
-            self._batches.setdefault("label" if label_only else "chain", Histogram(SIZES)).add(size)
+            self._batches.setdefault("label" if label_only else "chain", CumulativeHistogram(SIZES)).add(size)
 
     def tokens(self, read: int, written: int) -> None:
         """Tokens of one answer."""

@@ -13,7 +13,7 @@ DRAIN_SECONDS = 2.0
 DRAIN_PAUSE = 0.2
 
 
-class Budget:
+class BodyMemory:
     """Bytes of all bodies in memory."""
 
     def __init__(self, limit: int) -> None:
@@ -24,7 +24,7 @@ class Budget:
 class Body:
     """Stands between the server and the application for one request."""
 
-    def __init__(self, receive: Receive, limit: int, seconds: float, budget: Budget | None) -> None:
+    def __init__(self, receive: Receive, limit: int, seconds: float, budget: BodyMemory | None) -> None:
         self._receive = receive
         self._limit = limit
         self._until = time.monotonic() + seconds

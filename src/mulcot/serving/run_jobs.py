@@ -16,7 +16,7 @@ from mulcot.predict.posts import Post, Prepared
 from mulcot.predict.streaming import StreamEvent
 from mulcot.records import Rejected
 from mulcot.serving.conversation import can_converse, converse
-from mulcot.serving.jobs import Conversation, Job, JobEvent
+from mulcot.serving.jobs import Conversation, JobEvent, ServingJob
 from mulcot.tasks.base import Task
 
 
@@ -67,7 +67,7 @@ class ServedPredictor:
             torch.cuda.empty_cache()
 
 
-def work(answering: ServedPredictor, jobs: Sequence[Job]) -> Iterator[tuple[int, JobEvent]]:
+def work(answering: ServedPredictor, jobs: Sequence[ServingJob]) -> Iterator[tuple[int, JobEvent]]:
     """Everything that becomes known about the jobs, which are of one kind; (place in `jobs`, news)."""
     kind = jobs[0].kind
     if kind.decoding is not None:

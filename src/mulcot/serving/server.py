@@ -64,7 +64,7 @@ def patient_protocol(limits: Limits) -> type[H11Protocol]:
     return Patient
 
 
-class Server(uvicorn.Server):
+class GracefulServer(uvicorn.Server):
     """Ends calmly on SIGTERM and Ctrl-C: requests that were accepted are answered, new ones are not accepted."""
 
     @contextmanager
@@ -81,11 +81,11 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def make_server(app: Guard, serving: Serving) -> Server:
+def make_server(app: Guard, serving: Serving) -> GracefulServer:
     """A server that has not begun."""
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    return Server(
+    return GracefulServer(
         uvicorn.Config(
             app,
             host=serving.host,

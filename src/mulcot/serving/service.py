@@ -12,7 +12,7 @@ from fastapi import Request
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.serving.batching_engine import Engine
 from mulcot.serving.error_responses import ClientLeft
-from mulcot.serving.jobs import Job, JobEvent, Kind, Question
+from mulcot.serving.jobs import JobEvent, JobKind, Question, ServingJob
 from mulcot.serving.picture_opener import Held, PictureOpener
 from mulcot.serving.prometheus import Monitor
 from mulcot.serving.remote_pictures import RemoteImages
@@ -46,7 +46,7 @@ class Service:
         """How chains are written."""
         return self.predictor.decoding
 
-    async def ask(self, posts: Sequence[Question], kind: Kind) -> list[tuple[JobEvent, Job]]:
+    async def ask(self, posts: Sequence[Question], kind: JobKind) -> list[tuple[JobEvent, ServingJob]]:
         """The whole answers, in order. All are admitted, or none."""
         jobs = self.engine.admit(posts, kind, self.deadline)
         try:
@@ -55,7 +55,7 @@ class Service:
             for job in jobs:
                 self.engine.leave(job)
 
-    async def watch(self, post: Question, kind: Kind) -> AsyncGenerator[tuple[JobEvent, Job]]:
+    async def watch(self, post: Question, kind: JobKind) -> AsyncGenerator[tuple[JobEvent, ServingJob]]:
         """Everything told about one; leaving stops the work."""
         (job,) = self.engine.admit([post], kind, self.deadline, streamed=True)
         try:

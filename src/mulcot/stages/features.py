@@ -19,7 +19,7 @@ from mulcot.errors import DataError
 from mulcot.extractors.base import Extractor, extractors
 from mulcot.extractors.vit import Vit
 from mulcot.features.published_files import Published
-from mulcot.features.store import FEATURES, DType, FeatureStore, FeatureWriter, Kind
+from mulcot.features.store import FEATURES, DType, FeatureKind, FeatureStore, FeatureWriter
 from mulcot.plugin import Plugin
 from mulcot.records import Example, ImageRef, Json, read_lines
 from mulcot.rundir import file_hash
@@ -128,7 +128,7 @@ class FeaturesStage(Stage):
     def _extract(self, job: Job, source: Extractor, pictures: Mapping[str, ImageRef]) -> None:
         extractor = source.load(device())
         said = {"name": source.name, **source.model_dump(mode="json")}
-        kind = Kind(said, extractor.fingerprint(), extractor.width, self.dtype)
+        kind = FeatureKind(said, extractor.fingerprint(), extractor.width, self.dtype)
         with FeatureWriter(job.folder / FEATURES, kind) as writer:
             todo = [ref for key, ref in pictures.items() if key not in writer.done]
             done = len(pictures) - len(todo)
@@ -159,7 +159,7 @@ class FeaturesStage(Stage):
     def _import(self, job: Job, published: Published, examples: Sequence[Example]) -> None:
         """Rows of a published array, each under the picture that its question shows first."""
         array, rows = published.read()
-        kind = Kind({}, file_hash(published.array), array.shape[2], self.dtype)
+        kind = FeatureKind({}, file_hash(published.array), array.shape[2], self.dtype)
         shown = [example for example in examples if example.images]
         missing = [example.id for example in shown if example.id not in rows]
         if missing:

@@ -33,9 +33,9 @@ from mulcot.tasks.base import Task
 from mulcot.teacher.backends.imported import Imported
 from mulcot.teacher.base import Teacher, teachers
 from mulcot.teacher.labelling.budget import Budget, BudgetTracker, Prices, Spent, cost_of, shown_money
-from mulcot.teacher.labelling.chain_files import Writer
+from mulcot.teacher.labelling.chain_files import RationaleWriter
 from mulcot.teacher.labelling.counts import Tally
-from mulcot.teacher.labelling.dialogues import Dialogues, FindReply, Outcome
+from mulcot.teacher.labelling.dialogues import DialogueOutcome, Dialogues, FindReply
 from mulcot.teacher.labelling.estimate import Estimate, estimate, nothing_known, nothing_to_pay
 from mulcot.teacher.labelling.examples import Examples
 from mulcot.teacher.labelling.filters import Filters
@@ -159,10 +159,10 @@ class TeacherStage(Stage):
     def _judge(self, task: Task) -> ReplyJudge:
         return ReplyJudge(task, self.preset, self.filters)
 
-    def _writer(self, source: str, judge: ReplyJudge, unanswered: dict[str, str] | None = None) -> Writer:
+    def _writer(self, source: str, judge: ReplyJudge, unanswered: dict[str, str] | None = None) -> RationaleWriter:
         threshold = judge.filters.near_duplicates
         duplicates = None if threshold is None else NearDuplicates(threshold)
-        return Writer(source, self.backend.simulated, duplicates, unanswered)
+        return RationaleWriter(source, self.backend.simulated, duplicates, unanswered)
 
     def _import(self, backend: Imported, job: Job, examples: Examples) -> Json:
         judge = self._judge(job.task)
@@ -182,7 +182,7 @@ class TeacherStage(Stage):
                 raise NothingUsable(f"{backend.path}: {problem}", hint=hint)
         return self._summarise(job, tally, {}) | rows
 
-    def _write(self, job: Job, outcomes: Iterable[Outcome], writer: Writer) -> Tally:
+    def _write(self, job: Job, outcomes: Iterable[DialogueOutcome], writer: RationaleWriter) -> Tally:
         tally = Tally()
         with (
             atomic(job.folder / "rationales.jsonl") as rationales,

@@ -17,7 +17,7 @@ from random import Random
 from mulcot.multimodal_cot.formats import rationale_source
 from mulcot.multimodal_cot.lettered_question import LetteredQuestion
 from mulcot.world.boards import VALUES, Board
-from mulcot.world.question_kinds import Question
+from mulcot.world.question_kinds import DrawnQuestion
 from mulcot.world.science import LETTERS, make_question
 from mulcot.world.science_vocabulary import BEAKERS, CELLS, DAYS, FOODS, MEANINGS, PLACES, THINGS
 
@@ -45,7 +45,7 @@ SOLUTIONS = ("{choice}.", "It is {choice}.", "So it is {choice}.", "The answer i
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class SpanFact:
     """What the words at `begin` to `end` of a source should know."""
 
     begin: int
@@ -61,13 +61,13 @@ class Fact:
 class BoardLesson:
     """One question, what is asked about it instead, and what there is to know."""
 
-    question: Question
+    question: DrawnQuestion
     kind: str
     """What is asked for: `letter`, `option`, `repeat`, `hint`, `look`."""
     source: str
     target: str
     """What is to be written."""
-    facts: tuple[Fact, ...] = ()
+    facts: tuple[SpanFact, ...] = ()
 
 
 def board_lesson(seed: int, number: int, split: str = "train") -> BoardLesson:
@@ -80,14 +80,14 @@ def board_lesson(seed: int, number: int, split: str = "train") -> BoardLesson:
     return BoardLesson(question, kind, source, target, tuple(facts(question, source)))
 
 
-def source_of(question: Question, ask: str) -> str:
+def source_of(question: DrawnQuestion, ask: str) -> str:
     """The question as the T5 is given it, with another last line."""
     letters = tuple(LETTERS[: len(question.choices)])
     asked = LetteredQuestion(question=question.text, context=question.context, options=question.choices, labels=letters)
     return "".join(rationale_source(asked)[:-1]) + ask
 
 
-def facts(question: Question, source: str) -> Iterator[Fact]:
+def facts(question: DrawnQuestion, source: str) -> Iterator[SpanFact]:
     """What the words of a source should know."""
     for letter, choice in enumerate(question.choices):
         yield from _wherever(choice, source, "letter", letter)
@@ -96,7 +96,7 @@ def facts(question: Question, source: str) -> Iterator[Fact]:
             yield from _wherever(word, source, name, FACTS[name].index(said))
     board = question.board
     if board is not None and board.kind == "flag":
-        yield Fact(0, len(source), "flag", FACTS["flag"].index(board.cells[0]))
+        yield SpanFact(0, len(source), "flag", FACTS["flag"].index(board.cells[0]))
     elif board is not None:
         for name, value in shown(board).items():
             cells = [number for number, cell in enumerate(board.cells) if cell == name]
@@ -105,9 +105,11 @@ def facts(question: Question, source: str) -> Iterator[Fact]:
             yield from _wherever(THINGS.get(name, name), source, board.kind, number, known)
 
 
-def _wherever(words: str, source: str, name: str, value: int, cells: tuple[int, ...] | None = None) -> Iterator[Fact]:
+def _wherever(
+    words: str, source: str, name: str, value: int, cells: tuple[int, ...] | None = None
+) -> Iterator[SpanFact]:
     for match in re.finditer(rf"(?<!\w){re.escape(words)}(?!\w)", source, re.IGNORECASE):
-        yield Fact(*match.span(), name, value, cells)
+        yield SpanFact(*match.span(), name, value, cells)
 
 
 def shown(board: Board) -> dict[str, str]:
@@ -120,7 +122,7 @@ def shown(board: Board) -> dict[str, str]:
     return dict(zip(names, board.cells, strict=True))
 
 
-def _kind(rng: Random, question: Question) -> str:
+def _kind(rng: Random, question: DrawnQuestion) -> str:
     kinds = ["letter"] * 3 + ["option", "repeat"]
     if question.board:
         kinds += ["look"] * 5
@@ -129,7 +131,7 @@ def _kind(rng: Random, question: Question) -> str:
     return rng.choice(kinds)
 
 
-def _asked(rng: Random, question: Question, kind: str) -> tuple[str, str]:
+def _asked(rng: Random, question: DrawnQuestion, kind: str) -> tuple[str, str]:
     """The last line, and what is to be written."""
     if kind == "repeat":
         return "Repeat:", question.text

@@ -34,7 +34,7 @@ def train_language(model: LoadedModel, stage: TrainingStage, mix: Mix, seed: int
     network = model.network
     network.inner.model.visual.requires_grad_(False)
     joint = Joint(network, JointObjective(reasoning=0.5, label=0.5, head_tokens=4096))
-    questions = Questions(network.inner.model.language_model) if mix.questions else None
+    questions = FactHeads(network.inner.model.language_model) if mix.questions else None
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if questions is not None:
         learning += questions.parameters()
@@ -51,7 +51,7 @@ def train_language(model: LoadedModel, stage: TrainingStage, mix: Mix, seed: int
         questions.leave()
 
 
-class Questions(nn.Module):
+class FactHeads(nn.Module):
     """One linear head per fact on what the middle layer hands on."""
 
     def __init__(self, language: Any) -> None:

@@ -34,7 +34,7 @@ from mulcot.world.science_vocabulary import CELLS
 LEAST = 1e-6
 
 
-class Gallery:
+class BoardPatches:
     """Patches of boards, where a batch expects a feature store."""
 
     def __init__(self, extractor: LoadedExtractor, lessons: Sequence[BoardLesson]) -> None:
@@ -51,7 +51,7 @@ def pack_lessons(
     model: FusionModel, extractor: LoadedExtractor, lessons: Sequence[BoardLesson], *, taught: bool = True
 ) -> tuple[FusionBatch, list[EncodedQuestion]]:
     """Lessons as a batch, and its rows."""
-    gallery: Any = Gallery(extractor, lessons)
+    gallery: Any = BoardPatches(extractor, lessons)
     rows = []
     for number, one in enumerate(lessons):
         pictures = (str(number),) if one.question.board else ()

@@ -7,7 +7,7 @@ from typing import Literal
 
 from mulcot.backbones.vlm.answer import answer
 from mulcot.backbones.vlm.decoding_settings import Decoding
-from mulcot.metrics.classification import Classification, classify
+from mulcot.metrics.classification import LabelMeasures, classify
 from mulcot.records import Example
 from mulcot.training.items import ExampleEncoder
 from mulcot.training.loop import Score
@@ -32,10 +32,10 @@ class DevEvaluator:
         """Dev decides; the training data's accuracy is there to be watched."""
         found = {"dev": self._classify(self.dev, machine), "train": self._classify(self.train, machine)}
         details = {name: scores._asdict() for name, scores in found.items() if scores is not None}
-        decisive = found["dev"] or found["train"] or Classification(0.0, 0.0, 0.0)
+        decisive = found["dev"] or found["train"] or LabelMeasures(0.0, 0.0, 0.0)
         return Score(decisive.accuracy, getattr(decisive, self.tie), details)
 
-    def _classify(self, examples: Sequence[Example], machine: Machine) -> Classification | None:
+    def _classify(self, examples: Sequence[Example], machine: Machine) -> LabelMeasures | None:
         if not examples:
             return None
         mine = range(machine.rank, len(examples), machine.world)

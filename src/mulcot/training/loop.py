@@ -71,7 +71,7 @@ class Result:
 
 
 @dataclass
-class State:
+class LoopState:
     """Where a training stands; a checkpoint keeps all of it."""
 
     step: int = 0
@@ -89,7 +89,7 @@ def fit(plan: Plan) -> Result:
         trainable(module), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=False, foreach=False
     )
     feed = Feed(plan.learner.source, settings, plan.seed, rank=machine.rank, world=machine.world)
-    schedule, state, watch = Schedule(settings, feed.total), State(), LossMonitor()
+    schedule, state, watch = Schedule(settings, feed.total), LoopState(), LossMonitor()
     _restore(plan, module, optimizer, schedule, state)
     saved = time.monotonic()
     done = _given_up(settings, state)  # an interrupted training may have come to its end already
@@ -130,7 +130,7 @@ def _smaller(settings: Training) -> str:
     return "Set backbone.gradient_checkpointing: true, or a smaller backbone.image_size or backbone.max_source."
 
 
-def _journal(plan: Plan, state: State) -> AbstractContextManager[Journal | None]:
+def _journal(plan: Plan, state: LoopState) -> AbstractContextManager[Journal | None]:
     if plan.machine.rank != 0:
         return nullcontext()
     return Journal(plan.folder / "metrics.jsonl", after=state.step, accelerator=plan.machine.accelerator)
@@ -187,7 +187,9 @@ def _is_due(step: int, feed: Feed, settings: Training) -> bool:
     return step == feed.total or math.floor(step / every) > math.floor((step - 1) / every)
 
 
-def _look(plan: Plan, module: nn.Module, schedule: Schedule, state: State, journal: Journal | None, bar: Bar) -> None:
+def _look(
+    plan: Plan, module: nn.Module, schedule: Schedule, state: LoopState, journal: Journal | None, bar: Bar
+) -> None:
     """Evaluates; a better state is kept. Nothing random in training is touched."""
     network = plan.learner.network
     smaller = memory_advice(f"{plan.label}, looking at dev", "Lower watch.batch_size; results stay the same.")
@@ -226,7 +228,7 @@ def _keep_best(plan: Plan, module: nn.Module, step: int) -> None:
     part.rename(best)
 
 
-def _given_up(settings: Training, state: State) -> bool:
+def _given_up(settings: Training, state: LoopState) -> bool:
     return settings.patience is not None and state.without_better >= settings.patience
 
 
@@ -238,7 +240,9 @@ def _tell(journal: Journal | None, bar: Bar, tasks: Sequence[str], entry: Json) 
     bar.note(loss=f"{entry['loss']:.3f}", **shown)
 
 
-def _save(plan: Plan, module: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, state: State) -> None:
+def _save(
+    plan: Plan, module: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, state: LoopState
+) -> None:
     kept = {
         "step": state.step,
         "best_step": state.best_step,
@@ -253,7 +257,9 @@ def _save(plan: Plan, module: nn.Module, optimizer: torch.optim.Optimizer, sched
             shutil.rmtree(old)
 
 
-def _restore(plan: Plan, module: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, state: State) -> None:
+def _restore(
+    plan: Plan, module: nn.Module, optimizer: torch.optim.Optimizer, schedule: Schedule, state: LoopState
+) -> None:
     kept = load_checkpoint(plan.folder / "checkpoints", module, optimizer, rank=plan.machine.rank)
     if kept is None:
         return

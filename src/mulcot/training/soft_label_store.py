@@ -108,7 +108,7 @@ class SoftLabelWriter:
         return {name: tensor.cpu() for name, tensor in tensors.items()}
 
 
-class _Place(NamedTuple):
+class _StoredPlace(NamedTuple):
     shard: int
     row: int
     start: int
@@ -122,7 +122,7 @@ class SoftLabelStore:
 
     folder: Path
     index: SoftIndex
-    places: dict[str, _Place]
+    places: dict[str, _StoredPlace]
     open: dict[int, Any] = field(default_factory=dict)
 
     @classmethod
@@ -130,12 +130,12 @@ class SoftLabelStore:
         """Opens a finished set; refuses one with a hole."""
         try:
             index = SoftIndex.from_json(_json(folder / "index.json"))
-            places: dict[str, _Place] = {}
+            places: dict[str, _StoredPlace] = {}
             for number in range(-(-index.rows // index.rows_per_shard)):
                 start = 0
                 for row, entry in enumerate(_json(folder / f"shard-{number:05d}.json")["rows"]):
                     stop = start + entry["tokens"]
-                    places[entry["key"]] = _Place(number, row, start, stop, entry["hash"])
+                    places[entry["key"]] = _StoredPlace(number, row, start, stop, entry["hash"])
                     start = stop
         except (OSError, TypeError, KeyError) as error:
             raise TrainingError(f"{folder} holds no whole soft labels: {error}", hint=remake_hint(folder)) from None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from fractions import Fraction
 from typing import NamedTuple
 
-from mulcot.world.posts import Case, cases
+from mulcot.world.posts import PostPlan, cases
 from mulcot.world.truth import first_rule
 from mulcot.world.vocabulary_types import Mood
 
@@ -49,7 +49,7 @@ def label_shares() -> dict[Mood, float]:
     return {mood: float(share) for mood, share in shares.items()}
 
 
-def best_accuracy(observed: Callable[[Case], Hashable]) -> float:
+def best_accuracy(observed: Callable[[PostPlan], Hashable]) -> float:
     """The accuracy of always guessing the likeliest label given what is observed."""
     joint: dict[Hashable, dict[Mood, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
     for case, probability in cases().items():
@@ -57,7 +57,7 @@ def best_accuracy(observed: Callable[[Case], Hashable]) -> float:
     return float(sum(max(labels.values()) for labels in joint.values()))
 
 
-def label_of(case: Case) -> Mood:
+def label_of(case: PostPlan) -> Mood:
     """The label of all posts of a case."""
     firm = case.marker == "firm"
     rule = first_rule(related=case.related, text=case.text, picture=case.picture, firm=firm)

@@ -15,7 +15,7 @@ from mulcot.records import Json
 from mulcot.world.boards import paint_board
 from mulcot.world.chains import write_chain
 from mulcot.world.picture import paint, png
-from mulcot.world.posts import Post, make_post
+from mulcot.world.posts import DrawnPost, make_post
 from mulcot.world.science import make_question
 from mulcot.world.science_chains import explain
 from mulcot.world.truth import Truth
@@ -64,7 +64,7 @@ def relation_chains() -> Iterator[Json]:
             yield {"id": name, "cot": fields}
 
 
-def _posts(*, aspects: bool = False) -> Iterator[tuple[str, str, Post]]:
+def _posts(*, aspects: bool = False) -> Iterator[tuple[str, str, DrawnPost]]:
     for split, size in SIZES.items():
         for number in range(size):
             yield _name(split, number), split, make_post(SEED, split, number, aspects=aspects)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from mulcot.world import vocabulary
 from mulcot.world.truth import Clause
-from mulcot.world.vocabulary_types import Kind, Marker, Mood
+from mulcot.world.vocabulary_types import Marker, Mood, SceneKind
 
 
-def make_clause(rng: Random, kind: Kind, tone: Mood, marker: Marker) -> Clause:
+def make_clause(rng: Random, kind: SceneKind, tone: Mood, marker: Marker) -> Clause:
     """A statement about something that scenes of this kind show."""
     template = rng.choice(vocabulary.TONES[tone])
     return Clause(

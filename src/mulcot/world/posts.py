@@ -16,7 +16,7 @@ from mulcot.world import vocabulary
 from mulcot.world.post_text import make_clause, write_post
 from mulcot.world.scene import Look, Scene, choose, combinations, dress, random_look
 from mulcot.world.truth import OPPOSITE, Clause, Truth, first_rule, judge
-from mulcot.world.vocabulary_types import MOODS, Kind, Marker, Mood, Rule
+from mulcot.world.vocabulary_types import MOODS, Marker, Mood, Rule, SceneKind
 
 SHARES = {"train": range(8), "dev": range(8, 11), "test": range(11, 14), "hard": range(14, 16)}
 """Every text and every scene belongs to one of 16 parts by its content, and every part to one split."""
@@ -28,7 +28,7 @@ EDITION = 1
 CHALLENGES = ("combination", "style", "noise", "cue")
 
 
-class Case(NamedTuple):
+class PostPlan(NamedTuple):
     """What a post is about, before its scene and words are chosen."""
 
     rule: str
@@ -40,7 +40,7 @@ class Case(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class DrawnPost:
     """A post with its truth; the picture is `paint(post.scene)`."""
 
     text: str
@@ -50,9 +50,9 @@ class Post:
 
 
 @lru_cache(maxsize=1)
-def cases() -> dict[Case, Fraction]:
+def cases() -> dict[PostPlan, Fraction]:
     """Every case with its exact probability."""
-    found: dict[Case, Fraction] = {}
+    found: dict[PostPlan, Fraction] = {}
     for rule in vocabulary.RULES:
         weights = dict(_weights(rule))
         total = Fraction(sum(weights.values())) * sum(rule.share for rule in vocabulary.RULES)
@@ -60,7 +60,7 @@ def cases() -> dict[Case, Fraction]:
     return found
 
 
-def _weights(rule: Rule) -> Iterator[tuple[Case, Fraction]]:
+def _weights(rule: Rule) -> Iterator[tuple[PostPlan, Fraction]]:
     """The cases of one rule and how likely they are beside each other."""
     for text, picture in product(MOODS, MOODS):
         markers = [marker for marker in rule.markers if _decides(rule, text, picture, marker)]
@@ -68,7 +68,7 @@ def _weights(rule: Rule) -> Iterator[tuple[Case, Fraction]]:
         for marker in markers:
             share = Fraction(vocabulary.MARKER_SHARES[marker], total)
             weight = rule.neutral if text == "neutral" else 1
-            yield Case(rule.name, rule.related is not False, text, picture, marker), share * weight
+            yield PostPlan(rule.name, rule.related is not False, text, picture, marker), share * weight
 
 
 def _decides(rule: Rule, text: Mood, picture: Mood, marker: Marker) -> bool:
@@ -79,7 +79,7 @@ def _decides(rule: Rule, text: Mood, picture: Mood, marker: Marker) -> bool:
     return first_rule(related=related, text=text, picture=picture, firm=marker == "firm") is rule
 
 
-def make_post(seed: int, split: str, number: int, *, aspects: bool = False) -> Post:
+def make_post(seed: int, split: str, number: int, *, aspects: bool = False) -> DrawnPost:
     """The post of this number; other posts play no part in it."""
     rng = Random(f"posts {seed} {split} {number} {aspects}")
     case = _any_case(rng)
@@ -88,16 +88,16 @@ def make_post(seed: int, split: str, number: int, *, aspects: bool = False) -> P
     scene = _draw_scene(rng, split, kind, case.picture, challenge)
     text, clauses, asked = _draw_text(rng, split, kind, case, aspects=aspects)
     truth = judge(clauses, scene, asked, challenge)
-    return Post(text, clauses[asked].topic if aspects else None, scene, truth)
+    return DrawnPost(text, clauses[asked].topic if aspects else None, scene, truth)
 
 
-def _any_case(rng: Random) -> Case:
+def _any_case(rng: Random) -> PostPlan:
     known, reached = _reached()
     return rng.choices(known, cum_weights=reached)[0]
 
 
 @lru_cache(maxsize=1)
-def _reached() -> tuple[list[Case], list[float]]:
+def _reached() -> tuple[list[PostPlan], list[float]]:
     return list(cases()), list(map(float, accumulate(cases().values())))
 
 
@@ -106,7 +106,7 @@ def _challenge(rng: Random, mood: Mood) -> str:
     return rng.choice(CHALLENGES[1:] if mood == "neutral" else CHALLENGES)
 
 
-def _draw_scene(rng: Random, split: str, kind: Kind, mood: Mood, challenge: str) -> Scene:
+def _draw_scene(rng: Random, split: str, kind: SceneKind, mood: Mood, challenge: str) -> Scene:
     main, setting = choose(rng, combinations(kind, mood, held_out=challenge == "combination"))
     while True:
         scene = dress(rng, kind, main, setting, _hard_look(rng, mood, challenge))
@@ -128,7 +128,7 @@ def _hard_look(rng: Random, mood: Mood, challenge: str) -> Look:
 
 
 def _draw_text(
-    rng: Random, split: str, kind: Kind, case: Case, *, aspects: bool
+    rng: Random, split: str, kind: SceneKind, case: PostPlan, *, aspects: bool
 ) -> tuple[str, tuple[Clause, ...], int]:
     """The post's text, its statements and which of them is asked about."""
     others = [other for other in vocabulary.KINDS if other is not kind]
@@ -152,6 +152,6 @@ def part_of(*content: str) -> int:
     return crc32("\0".join(content).encode()) % PARTS
 
 
-def posts(seed: int, split: str, count: int, *, aspects: bool = False) -> Iterator[Post]:
+def posts(seed: int, split: str, count: int, *, aspects: bool = False) -> Iterator[DrawnPost]:
     """The first posts of a split."""
     return (make_post(seed, split, number, aspects=aspects) for number in range(count))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from mulcot.records import Record
 from mulcot.world import vocabulary
-from mulcot.world.vocabulary_types import MOODS, Detail, Kind, Mood
+from mulcot.world.vocabulary_types import MOODS, Detail, Mood, SceneKind
 
 SHIFTS = (-2, 0, 2)
 KINDS = {kind.name: kind for kind in vocabulary.KINDS}
@@ -51,7 +51,7 @@ class Scene(Record):
         return cls(**{**known, "look": Look.from_json(data.get("look", {}))})
 
     @property
-    def terms(self) -> Kind:
+    def terms(self) -> SceneKind:
         """The vocabulary's entry of this kind of scene."""
         return KINDS[self.kind]
 
@@ -103,7 +103,7 @@ def attributes(scene: Scene) -> tuple[Shown, ...]:
     )
 
 
-def combinations(kind: Kind, mood: Mood, *, held_out: bool | None = False) -> list[tuple[str, str, int]]:
+def combinations(kind: SceneKind, mood: Mood, *, held_out: bool | None = False) -> list[tuple[str, str, int]]:
     """(main, setting, weight) of every picture of this mood; the weights of one mood are its distribution.
 
     `held_out`: only those that training shows (False), only those it never shows (True), or all (None).
@@ -135,7 +135,7 @@ def choose(rng: Random, weighted: list[tuple[str, str, int]]) -> tuple[str, str]
     return main, setting
 
 
-def dress(rng: Random, kind: Kind, main: str, setting: str, look: Look) -> Scene:
+def dress(rng: Random, kind: SceneKind, main: str, setting: str, look: Look) -> Scene:
     """The scene with a colour, a count and an extra thing."""
     return Scene(
         kind=kind.name,

@@ -20,7 +20,7 @@ from mulcot.world import vocabulary
 from mulcot.world.canvas import GRID
 from mulcot.world.picture import paint
 from mulcot.world.scene import KINDS, SHIFTS, STYLES, Look, Scene
-from mulcot.world.vocabulary_types import Kind
+from mulcot.world.vocabulary_types import SceneKind
 
 Pixels = NDArray[np.int16]
 T = TypeVar("T")
@@ -185,7 +185,7 @@ def _typical() -> tuple[list[Scene], NDArray[np.float32]]:
     return scenes, np.stack(means).astype(np.float32)
 
 
-def _scene(kind: Kind, main: str, setting: str, colour: str, look: Look) -> Scene:
+def _scene(kind: SceneKind, main: str, setting: str, colour: str, look: Look) -> Scene:
     return Scene(kind=kind.name, main=main, setting=setting, colour=colour, count=2, extra="none", look=look)
 
 

@@ -1,12 +1,13 @@
 """The whole vocabulary of the synthetic posts: scenes, colours, styles, phrases and rules. Only data; read it top down.
 
-To add a scene, add a `Kind` here and its painter in `painters/`. Everything else (texts, chains, captions, checking,
-recognising pictures, ceilings, the docs' tables) follows from the entry. The questions' vocabulary is `lessons.py`.
+To add a scene, add a `SceneKind` here and its painter in `painters/`. Everything else (texts, chains, captions,
+checking, recognising pictures, ceilings, the docs' tables) follows from the entry. The questions' vocabulary is
+`science_vocabulary.py`.
 """
 
 from __future__ import annotations
 
-from mulcot.world.vocabulary_types import Detail, Kind, Marker, Mood, Rule, Style
+from mulcot.world.vocabulary_types import Detail, Marker, Mood, Rule, SceneKind, Style
 
 SKY = (
     Detail("sun", "positive", "under a bright sun", ("bright sun", "sun", "sunny", "sunshine")),
@@ -16,7 +17,7 @@ SKY = (
 """Shared by several kinds: what was learned about rain in one scene holds in another."""
 
 KINDS = (
-    Kind(
+    SceneKind(
         name="face",
         topics=("my friend", "our neighbour", "my sister"),
         main=(
@@ -31,7 +32,7 @@ KINDS = (
         counted=("badge", "badges"),
         held_out=(("smiling", "rain"), ("crying", "sun")),
     ),
-    Kind(
+    SceneKind(
         name="dog",
         topics=("my dog", "our puppy", "the dog"),
         main=(
@@ -50,7 +51,7 @@ KINDS = (
         counted=("bush", "bushes"),
         held_out=(("happy", "empty"), ("hurt", "full")),
     ),
-    Kind(
+    SceneKind(
         name="flower",
         topics=("my flower", "the garden", "our rose"),
         main=(
@@ -65,7 +66,7 @@ KINDS = (
         counted=("stone", "stones"),
         held_out=(("thriving", "rain"), ("wilted", "sun")),
     ),
-    Kind(
+    SceneKind(
         name="table",
         topics=("the party", "our dinner", "the birthday"),
         main=(
@@ -84,7 +85,7 @@ KINDS = (
         counted=("plate", "plates"),
         held_out=(("cake", "chairs"), ("burnt", "balloons")),
     ),
-    Kind(
+    SceneKind(
         name="player",
         topics=("the match", "our team", "the game"),
         main=(
@@ -103,7 +104,7 @@ KINDS = (
         counted=("ball", "balls"),
         held_out=(("winning", "seats"), ("kneeling", "flags")),
     ),
-    Kind(
+    SceneKind(
         name="house",
         topics=("my home", "our village", "the house"),
         main=(

@@ -27,7 +27,7 @@ class Detail:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class SceneKind:
     """One kind of scene."""
 
     name: str

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.answer import answer, answers
+from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.generation import Chain, stream
 from mulcot.backbones.vlm.label_scoring import score_labels
 from mulcot.backbones.vlm.prefill import Prefilled, prefill

@@ -5,10 +5,10 @@ from scripted import chain, reply
 from mulcot.records import Example, Rationale
 from mulcot.tasks.sentiment import Sentiment
 from mulcot.teacher.base import Sampling
-from mulcot.teacher.labelling.chain_files import Failure, Writer
-from mulcot.teacher.labelling.confusion import Confusion
+from mulcot.teacher.labelling.chain_files import Failure, RationaleWriter
+from mulcot.teacher.labelling.confusion import PredictionCounts
 from mulcot.teacher.labelling.counts import Attempts, Histogram, Tally
-from mulcot.teacher.labelling.dialogues import Outcome
+from mulcot.teacher.labelling.dialogues import DialogueOutcome
 from mulcot.teacher.labelling.own_answer import own_prediction
 from mulcot.teacher.labelling.pilot import Pilot, PilotResult
 from mulcot.teacher.labelling.reply_judge import LABEL_GIVEN, LABEL_HIDDEN, ReplyJudge, Verdict
@@ -19,7 +19,7 @@ from mulcot.teacher.labelling.summary import summary_lines
 JUDGE = ReplyJudge(Sentiment())
 
 
-def outcome(number: int, *asked: tuple[int, str], label: str = "positive") -> Outcome:
+def outcome(number: int, *asked: tuple[int, str], label: str = "positive") -> DialogueOutcome:
     """An example with these (stage, prediction) replies."""
     example = Example(id=f"e{number}", split="train", text=f"post {number}\x1b[31m", label=label)
     trials: list[Trial] = []
@@ -29,7 +29,9 @@ def outcome(number: int, *asked: tuple[int, str], label: str = "positive") -> Ou
         trials.append(Trial(Ask(stage, attempt, Sampling()), answer, JUDGE(answer, example, stage)))
     accepted = trials[-1] if trials and trials[-1].verdict is Verdict.COMPLETE else None
     reason = None if accepted or not trials else trials[-1].verdict
-    return Outcome(example, tuple(trials), accepted, reason, None if trials else Ask(LABEL_HIDDEN, 1, Sampling()))
+    return DialogueOutcome(
+        example, tuple(trials), accepted, reason, None if trials else Ask(LABEL_HIDDEN, 1, Sampling())
+    )
 
 
 def test_the_sample_depends_on_seed_and_ids_alone() -> None:
@@ -69,7 +71,7 @@ def test_a_failed_pilot_shows_matrix_and_ten_failures_on_harmless_lines() -> Non
 
 
 def test_the_matrix_has_a_column_for_what_could_not_be_read() -> None:
-    confusion = Confusion()
+    confusion = PredictionCounts()
     confusion.add("a", "a")
     confusion.add("a", None)
     confusion.add("bb", "a")
@@ -94,7 +96,7 @@ def test_the_limit_that_would_have_been_enough() -> None:
 
 def test_the_tally_adds_up_and_reads_as_a_page() -> None:
     tally = Tally()
-    writer = Writer("teacher")
+    writer = RationaleWriter("teacher")
     outcomes = [
         outcome(1, (LABEL_HIDDEN, "positive")),
         outcome(2, (LABEL_HIDDEN, ""), (LABEL_HIDDEN, "positive")),
@@ -136,7 +138,7 @@ def test_the_first_answer_without_the_label_counts_and_no_later_one() -> None:
     assert own is not None and (own.label, own.problem) == ("negative", "")
     assert '"Prediction": "negative"' in (own.chain or "")
     tally = Tally()
-    for one, record in Writer("teacher").finish([found]):
+    for one, record in RationaleWriter("teacher").finish([found]):
         tally.add(one, record)
     assert tally.to_json({})["confusion"] == {"positive": {"negative": 1}}
     result = PilotResult.of(Pilot(size=1), [found])
@@ -154,11 +156,11 @@ def test_what_names_no_label_or_got_no_reply_is_a_miss_with_its_reason() -> None
 
 def test_chains_collected_elsewhere_say_nothing_about_answers_they_do_not_hold() -> None:
     right, told = outcome(1, (LABEL_HIDDEN, "positive")), outcome(2, (LABEL_GIVEN, "positive"))
-    none = Outcome(told.example, reason=Verdict.NO_CHAIN)
+    none = DialogueOutcome(told.example, reason=Verdict.NO_CHAIN)
     assert own_prediction(Sentiment(), told) is own_prediction(Sentiment(), none) is None
     for other in (told, none):
         tally = Tally()
-        for one, record in Writer("imported").finish([right, other]):
+        for one, record in RationaleWriter("imported").finish([right, other]):
             tally.add(one, record)
         summary = tally.to_json({})
         assert (summary["stage1_accuracy"], summary["confusion"]) == (None, {})

@@ -28,7 +28,7 @@ MAX_COLUMNS = 10_000
 
 def read_delimited(path: Path, name: str, delimiter: str, quotes: bool) -> Table:
     """A file with a header line; with `quotes` off, a quote is a character like any other."""
-    lines = _Lines(read_lines(path, name))
+    lines = _RewindableLines(read_lines(path, name))
     header = _record(lines, delimiter, quotes, None)
     if not isinstance(header, _Record):
         what = f"the first line cannot be read: {header.detail}" if header else "it is empty"
@@ -40,7 +40,9 @@ def read_delimited(path: Path, name: str, delimiter: str, quotes: bool) -> Table
     return Table(columns, _records(lines, columns, delimiter, quotes))
 
 
-def _records(lines: _Lines, columns: tuple[str, ...], delimiter: str, quotes: bool) -> Iterator[Raw | Rejected]:
+def _records(
+    lines: _RewindableLines, columns: tuple[str, ...], delimiter: str, quotes: bool
+) -> Iterator[Raw | Rejected]:
     while (record := _record(lines, delimiter, quotes, len(columns))) is not None:
         if isinstance(record, Rejected):
             yield record
@@ -48,7 +50,7 @@ def _records(lines: _Lines, columns: tuple[str, ...], delimiter: str, quotes: bo
             yield Raw(record.source, dict(zip(columns, record.fields, strict=True)))
 
 
-class _Lines:
+class _RewindableLines:
     """Lines that can be put back."""
 
     def __init__(self, lines: Iterator[Line | Rejected]) -> None:
@@ -112,7 +114,7 @@ class _Record:
             raise BadRow("bad_columns", f"more than {self._limit} columns")
 
 
-def _record(lines: _Lines, delimiter: str, quotes: bool, width: int | None) -> _Record | Rejected | None:
+def _record(lines: _RewindableLines, delimiter: str, quotes: bool, width: int | None) -> _Record | Rejected | None:
     """The next record, or the rejection of the line where it began; None at the end."""
     first = lines.next()
     while isinstance(first, Line) and not first.text:
@@ -137,7 +139,7 @@ def _record(lines: _Lines, delimiter: str, quotes: bool, width: int | None) -> _
     return record
 
 
-def _complete(record: _Record, lines: _Lines, taken: list[Line | Rejected]) -> None:
+def _complete(record: _Record, lines: _RewindableLines, taken: list[Line | Rejected]) -> None:
     """Feeds further lines until the record is complete; `taken` holds every line used."""
     while (line := lines.next()) is not None:
         taken.append(line)

@@ -38,7 +38,7 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Post:
+class PostCard:
     """One card. Texts are in parts, of which every second one is the aspect."""
 
     example: Example
@@ -142,10 +142,10 @@ def _bars(split: SplitStatistics, labels: list[str]) -> list[dict[str, float]]:
     return bars
 
 
-def _post(example: Example, gallery: Gallery, splits: list[str], labels: list[str]) -> Post:
+def _post(example: Example, gallery: Gallery, splits: list[str], labels: list[str]) -> PostCard:
     right = example.label if example.choices else None
     start, rest = _fold(example.text)
-    return Post(
+    return PostCard(
         example=example,
         text=_marked(start, example.aspect),
         more=_marked(rest, example.aspect) if rest else [],

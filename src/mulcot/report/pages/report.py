@@ -44,7 +44,7 @@ SECTIONS: tuple[Section, ...] = (
 )
 
 
-class Written(NamedTuple):
+class ReportPage(NamedTuple):
     """What a page came to."""
 
     path: Path
@@ -52,12 +52,12 @@ class Written(NamedTuple):
     cases: int
 
 
-def write_report(folder: Path, gallery: Gallery, out: Path, *, number: int = 40, seed: int = 0) -> Written:
+def write_report(folder: Path, gallery: Gallery, out: Path, *, number: int = 40, seed: int = 0) -> ReportPage:
     """Reads a run folder and writes its page."""
     need_place(out)
     view = View(read_run(folder), Thumbnails(gallery), number, seed)
     write_page(out, report_html(view))
-    return Written(out, len(diagnose(view.run).findings), len(view.drawn.cases))
+    return ReportPage(out, len(diagnose(view.run).findings), len(view.drawn.cases))
 
 
 def report_html(view: View) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from mulcot.evaluation.scores import CalibrationScores, Confusion, ModelScores, SetScores
+from mulcot.evaluation.scores import CalibrationScores, ConfusionTable, ModelScores, SetScores
 from mulcot.progress import duration
 from mulcot.records import Json
 from mulcot.report import chain_sources as flows
@@ -314,7 +314,7 @@ def _curves(stage: str, curves: Curves) -> Values:
     }
 
 
-def _heat(table: Confusion) -> Values:
+def _heat(table: ConfusionTable) -> Values:
     """The counts with a shade for each, by its share of the row."""
     shaded = []
     for right, counts in zip(table.rows, table.counts, strict=False):

@@ -18,7 +18,7 @@ from typing import ClassVar
 from mulcot.errors import TeacherError
 from mulcot.records import Json
 from mulcot.teacher.base import Observer, Session, teachers
-from mulcot.teacher.simulation.server import MODEL, Server, serving
+from mulcot.teacher.simulation.server import MODEL, SimulatedServer, serving
 from mulcot.teacher.simulation.settings import Simulation
 from mulcot.teacher.transport.http_session import Target, open_session
 from mulcot.teacher.transport.http_settings import HttpTeacher
@@ -50,7 +50,7 @@ class Simulated(HttpTeacher, Simulation):
 
     @asynccontextmanager
     async def _session(self, observer: Observer | None) -> AsyncIterator[Session]:
-        async with serving(Server(self.simulation())) as port:
+        async with serving(SimulatedServer(self.simulation())) as port:
             target = Target(urls=(f"http://127.0.0.1:{port}/v1",), model=MODEL)
             async with open_session(self, target, observer) as session:
                 yield session
@@ -64,7 +64,7 @@ def serve(simulation: Simulation, host: str, port: int, key_env: str | None, say
 
     async def forever() -> None:
         try:
-            async with serving(Server(simulation, key=key), host, port) as bound:
+            async with serving(SimulatedServer(simulation, key=key), host, port) as bound:
                 say(f"simulated teacher {MODEL!r} at http://{host}:{bound}/v1")
                 await asyncio.Event().wait()
         except OSError as error:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mulcot.records import Json, Rationale, Record
-from mulcot.teacher.labelling.dialogues import Outcome
+from mulcot.teacher.labelling.dialogues import DialogueOutcome
 from mulcot.teacher.labelling.filters import words
 from mulcot.teacher.labelling.near_duplicates import NearDuplicates
 from mulcot.teacher.labelling.reply_judge import Verdict
@@ -53,7 +53,7 @@ class Failure(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class RationaleWriter:
     """What is the same for all chains of a run."""
 
     source: str
@@ -62,12 +62,12 @@ class Writer:
     unanswered: dict[str, str] | None = None
     """Why there is no reply, by example."""
 
-    def finish(self, outcomes: Iterable[Outcome]) -> Iterator[tuple[Outcome, Rationale | Failure]]:
+    def finish(self, outcomes: Iterable[DialogueOutcome]) -> Iterator[tuple[DialogueOutcome, Rationale | Failure]]:
         """A record per example, in order."""
         for outcome in outcomes:
             yield outcome, self._record(outcome)
 
-    def _record(self, outcome: Outcome) -> Rationale | Failure:
+    def _record(self, outcome: DialogueOutcome) -> Rationale | Failure:
         accepted = outcome.accepted
         if accepted is None:
             if outcome.open is None:
@@ -93,7 +93,7 @@ class Writer:
         )
 
 
-def _failure(outcome: Outcome, reason: Verdict, detail: str) -> Failure:
+def _failure(outcome: DialogueOutcome, reason: Verdict, detail: str) -> Failure:
     rejections = tuple(
         Rejection(
             stage=trial.ask.stage,

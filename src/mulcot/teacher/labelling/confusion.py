@@ -10,7 +10,7 @@ NONE = "none"
 """Column of replies in which no label could be read."""
 
 
-class Confusion:
+class PredictionCounts:
     """Counts of (label, prediction)."""
 
     def __init__(self) -> None:

@@ -9,8 +9,8 @@ from collections import Counter
 
 from mulcot.records import Json, Rationale
 from mulcot.teacher.labelling.chain_files import Failure
-from mulcot.teacher.labelling.confusion import Confusion
-from mulcot.teacher.labelling.dialogues import Outcome
+from mulcot.teacher.labelling.confusion import PredictionCounts
+from mulcot.teacher.labelling.dialogues import DialogueOutcome
 from mulcot.teacher.labelling.filters import words
 from mulcot.teacher.labelling.own_answer import is_unknown, own_answer
 from mulcot.teacher.labelling.reply_judge import LABEL_GIVEN, LABEL_HIDDEN, STRUCTURE, UNKNOWN, Verdict
@@ -30,7 +30,7 @@ class Tally:
         self.reasons: Counter[str] = Counter()
         self.labels: dict[str, Counter[str]] = {}
         self.verdicts: Counter[tuple[int, Verdict]] = Counter()
-        self.confusion = Confusion()
+        self.confusion = PredictionCounts()
         self.unknown = 0
         """Examples whose answer without the label nobody kept: then the others say nothing about the teacher."""
         self.yields: dict[str, Yield] = {}
@@ -43,7 +43,7 @@ class Tally:
             "latency_seconds": Histogram(0.5),
         }
 
-    def add(self, outcome: Outcome, record: Rationale | Failure) -> None:
+    def add(self, outcome: DialogueOutcome, record: Rationale | Failure) -> None:
         """One example."""
         self.examples += 1
         per_label = self.labels.setdefault(outcome.example.label or "no label", Counter())
@@ -63,7 +63,7 @@ class Tally:
         """The yield of train; of everything where train was not asked about."""
         return self.yields.get("train") or Yield.of(self.yields.values())
 
-    def _add_trials(self, outcome: Outcome) -> None:
+    def _add_trials(self, outcome: DialogueOutcome) -> None:
         own = own_answer(outcome.trials)
         if own is not None and outcome.example.label is not None:
             self.confusion.add(outcome.example.label, own.judgement.prediction)

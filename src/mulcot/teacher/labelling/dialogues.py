@@ -22,7 +22,7 @@ AskTeacher = Callable[[Request], Awaitable[Reply]]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DialogueOutcome:
     """How far an example has come."""
 
     example: Example
@@ -47,14 +47,14 @@ class Dialogues:
         self.pictures = pictures
         self.structured = structured
 
-    def replay(self, example: Example, known: FindReply, *, last_stage: int = LABEL_GIVEN) -> Outcome:
+    def replay(self, example: Example, known: FindReply, *, last_stage: int = LABEL_GIVEN) -> DialogueOutcome:
         """As far as the committed replies lead."""
         dialogue = Dialogue(self, example, last_stage)
         while (request := dialogue.question()) is not None and (reply := known(request)) is not None:
             dialogue.answer(reply)
         return dialogue.outcome
 
-    async def settle(self, example: Example, ask: AskTeacher, *, last_stage: int = LABEL_GIVEN) -> Outcome:
+    async def settle(self, example: Example, ask: AskTeacher, *, last_stage: int = LABEL_GIVEN) -> DialogueOutcome:
         """To the end, asking for what is not known; whatever `ask` raises ends it."""
         dialogue = Dialogue(self, example, last_stage)
         while (request := dialogue.question()) is not None:
@@ -111,10 +111,10 @@ class Dialogue:
         self._move = self._next()
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> DialogueOutcome:
         """How far it has come."""
         move, trials = self._move, tuple(self._trials)
-        return Outcome(
+        return DialogueOutcome(
             self._example,
             trials,
             accepted=trials[-1] if isinstance(move, Accept) else None,

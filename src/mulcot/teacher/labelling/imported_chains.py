@@ -20,7 +20,7 @@ from mulcot.errors import DataError
 from mulcot.records import Example, Rejected, content_id
 from mulcot.teacher.backends.imported import ChainColumns, Imported
 from mulcot.teacher.base import Finish, Reply, Sampling
-from mulcot.teacher.labelling.dialogues import Outcome
+from mulcot.teacher.labelling.dialogues import DialogueOutcome
 from mulcot.teacher.labelling.reply_judge import UNKNOWN, ReplyJudge, Verdict
 from mulcot.teacher.labelling.retry import Ask, Trial
 from mulcot.text import normalise
@@ -75,18 +75,18 @@ class Chains:
     def __exit__(self, *_: object) -> None:
         self._database.close()
 
-    def outcome(self, example: Example, judge: ReplyJudge) -> Outcome:
+    def outcome(self, example: Example, judge: ReplyJudge) -> DialogueOutcome:
         """The first chain of this example that passes, or why none does."""
         if example.label is None:
-            return Outcome(example, reason=Verdict.NO_LABEL)
+            return DialogueOutcome(example, reason=Verdict.NO_LABEL)
         trials: list[Trial] = []
         for row in self.of(example):
             attempt = 1 + sum(trial.ask.stage == row.stage for trial in trials)
             reply = Reply(text=row.chain, finish=Finish.UNKNOWN, model=row.model)
             trials.append(Trial(Ask(row.stage, attempt, Sampling()), reply, judge(reply, example, row.stage)))
             if trials[-1].verdict is Verdict.COMPLETE:
-                return Outcome(example, tuple(trials), accepted=trials[-1])
-        return Outcome(example, tuple(trials), reason=trials[-1].verdict if trials else Verdict.NO_CHAIN)
+                return DialogueOutcome(example, tuple(trials), accepted=trials[-1])
+        return DialogueOutcome(example, tuple(trials), reason=trials[-1].verdict if trials else Verdict.NO_CHAIN)
 
     def of(self, example: Example) -> list[ImportedChain]:
         """The rows that belong to an example, in the order of the file; marks them as used."""

@@ -15,7 +15,7 @@ from mulcot.progress import Bar, Reporter
 from mulcot.records import Example
 from mulcot.teacher.base import CallError, Teacher
 from mulcot.teacher.labelling.budget import BudgetedSession, BudgetTracker, BudgetUsedUp
-from mulcot.teacher.labelling.dialogues import Dialogues, FindReply, Outcome
+from mulcot.teacher.labelling.dialogues import DialogueOutcome, Dialogues, FindReply
 from mulcot.teacher.labelling.pilot import Pilot, PilotResult
 from mulcot.teacher.labelling.reply_judge import LABEL_GIVEN, LABEL_HIDDEN
 from mulcot.teacher.labelling.sample import draw
@@ -36,7 +36,7 @@ class ProgressCounts:
     retries: int = 0
     failed: int = 0
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: DialogueOutcome) -> None:
         """A settled example."""
         self.retries += sum(trial.ask.attempt > 1 for trial in outcome.trials)
         if outcome.accepted is None:
@@ -117,15 +117,17 @@ class LabellingRun:
             hint = f"{self._cause.hint} {safe}; the same command continues.".lstrip()
             raise TeacherError(self._cause.message, hint=hint) from self._cause
 
-    async def _sample(self, client: Client, stop: Stop, chosen: frozenset[str], last_stage: int) -> list[Outcome]:
+    async def _sample(
+        self, client: Client, stop: Stop, chosen: frozenset[str], last_stage: int
+    ) -> list[DialogueOutcome]:
         """The outcomes of these examples, none of them asked beyond a stage."""
-        outcomes: dict[int, Outcome] = {}
+        outcomes: dict[int, DialogueOutcome] = {}
         label = "teacher: pilot" if last_stage == LABEL_HIDDEN else "teacher: pilot, to the end"
         with self.reporter.bar(label, total=len(chosen), unit="examples") as bar:
 
             async def work(job: Job) -> None:
                 outcome = await self._settle(client, stop, job[1], last_stage=last_stage)
-                outcomes[job[0]] = outcome or Outcome(job[1])
+                outcomes[job[0]] = outcome or DialogueOutcome(job[1])
                 self._show(bar, client)
                 bar.advance()
 
@@ -153,7 +155,7 @@ class LabellingRun:
 
     async def _settle(
         self, client: Client, stop: Stop, example: Example, last_stage: int = LABEL_GIVEN
-    ) -> Outcome | None:
+    ) -> DialogueOutcome | None:
         """The outcome, or None where this example got no reply. What concerns all examples stops the campaign."""
         try:
             outcome = await self.dialogues.settle(example, client.ask, last_stage=last_stage)

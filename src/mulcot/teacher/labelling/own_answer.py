@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from mulcot.records import Prediction
 from mulcot.tasks.base import Task
 from mulcot.teacher.base import Finish
-from mulcot.teacher.labelling.dialogues import Outcome
+from mulcot.teacher.labelling.dialogues import DialogueOutcome
 from mulcot.teacher.labelling.reply_judge import LABEL_HIDDEN, Verdict
 from mulcot.teacher.labelling.retry import Trial
 
@@ -26,12 +26,12 @@ def own_answer(trials: Sequence[Trial]) -> Trial | None:
     return named or (untold[-1] if untold else None)
 
 
-def is_unknown(outcome: Outcome) -> bool:
+def is_unknown(outcome: DialogueOutcome) -> bool:
     """Chains that somebody else collected, without the answer to the question that hides the label."""
     return outcome.reason is Verdict.NO_CHAIN or (bool(outcome.trials) and own_answer(outcome.trials) is None)
 
 
-def own_prediction(task: Task, outcome: Outcome) -> Prediction | None:
+def own_prediction(task: Task, outcome: DialogueOutcome) -> Prediction | None:
     """The answer as one of the evaluated gives it; None where it is unknown or nothing was asked."""
     if is_unknown(outcome) or outcome.reason is Verdict.NO_LABEL:
         return None

@@ -14,8 +14,8 @@ from pydantic import Field
 from mulcot.errors import NothingUsable, printable
 from mulcot.records import Json
 from mulcot.settings import Settings
-from mulcot.teacher.labelling.confusion import Confusion
-from mulcot.teacher.labelling.dialogues import Outcome
+from mulcot.teacher.labelling.confusion import PredictionCounts
+from mulcot.teacher.labelling.dialogues import DialogueOutcome
 from mulcot.teacher.labelling.own_answer import own_answer
 from mulcot.teacher.labelling.reply_judge import Verdict
 from mulcot.teacher.labelling.yields import Yield
@@ -38,8 +38,8 @@ class PilotResult:
     """How the sample went."""
 
     settings: Pilot
-    confusion: Confusion = field(default_factory=Confusion)
-    failures: list[Outcome] = field(default_factory=list)
+    confusion: PredictionCounts = field(default_factory=PredictionCounts)
+    failures: list[DialogueOutcome] = field(default_factory=list)
     unanswered: int = 0
     min_accepted: float = 0.0
     """The share of examples that must have a usable chain."""
@@ -47,7 +47,7 @@ class PilotResult:
     """What came of it in the end; None before the sample was asked to the end."""
 
     @classmethod
-    def of(cls, settings: Pilot, outcomes: Iterable[Outcome], min_accepted: float = 0.0) -> PilotResult:
+    def of(cls, settings: Pilot, outcomes: Iterable[DialogueOutcome], min_accepted: float = 0.0) -> PilotResult:
         """Counts the teacher's own answer to every example; what got no reply says nothing about the teacher."""
         result = cls(settings, min_accepted=min_accepted)
         for outcome in outcomes:
@@ -60,7 +60,7 @@ class PilotResult:
                 result.failures.append(outcome)
         return result
 
-    def followed(self, outcomes: Iterable[Outcome]) -> PilotResult:
+    def followed(self, outcomes: Iterable[DialogueOutcome]) -> PilotResult:
         """With what came of the same examples in the end; again without those that got no reply."""
         self.chains = Yield()
         for outcome in outcomes:
@@ -114,7 +114,7 @@ class PilotResult:
         return NothingUsable("\n".join(lines), hint=hint)
 
 
-def _failure(outcome: Outcome) -> Json:
+def _failure(outcome: DialogueOutcome) -> Json:
     own = own_answer(outcome.trials)
     assert own is not None
     example = outcome.example

@@ -7,7 +7,7 @@ from typing import Any
 
 from mulcot.errors import printable
 from mulcot.records import Json
-from mulcot.teacher.labelling.confusion import Confusion
+from mulcot.teacher.labelling.confusion import PredictionCounts
 
 _BAR = 30
 _ROWS = 12
@@ -71,7 +71,7 @@ def _advice(found: Json) -> str:
 
 def _confusion(summary: Json) -> Iterator[str]:
     if summary["confusion"]:
-        confusion = Confusion()
+        confusion = PredictionCounts()
         for label, row in summary["confusion"].items():
             for predicted, count in row.items():
                 confusion.counts[label, predicted] = count

@@ -107,12 +107,12 @@ def understand(body: Mapping[str, Any], reader: PictureReader) -> ParsedRequest:
 
 
 @dataclass(frozen=True)
-class _Lines:
+class _RequestLines:
     named: dict[str, str]
     choices: list[tuple[str, str]]
 
 
-def _fields(user: str) -> _Lines:
+def _fields(user: str) -> _RequestLines:
     named: dict[str, str] = {}
     choices = []
     for line in user.splitlines():
@@ -122,7 +122,7 @@ def _fields(user: str) -> _Lines:
             choices.append((choice[1], choice[2].strip()))
         elif match:
             named.setdefault(match[1].lower(), match[2].strip())
-    return _Lines(named, choices)
+    return _RequestLines(named, choices)
 
 
 def _messages(body: Mapping[str, Any]) -> tuple[str, str, list[str]]:

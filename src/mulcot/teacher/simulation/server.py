@@ -34,7 +34,7 @@ TRICKLE_S = 2.0
 MAX_BODY = 40_000_000
 
 
-class Server:
+class SimulatedServer:
     """One simulated teacher."""
 
     def __init__(self, simulation: Simulation, *, key: str | None = None) -> None:
@@ -115,7 +115,7 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(server: Server, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
+async def serving(server: SimulatedServer, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[int]:
     """The server for as long as the block lasts; gives the port it listens on."""
     runner = web.AppRunner(server.app(), access_log=None)
     await runner.setup()

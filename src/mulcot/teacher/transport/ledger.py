@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from mulcot.records import Json, Record
 from mulcot.teacher.base import Finish, Reply, Usage
-from mulcot.teacher.transport.ledger_database import COLUMNS, DatabaseErrors, Row, Writer, connect
+from mulcot.teacher.transport.ledger_database import COLUMNS, DatabaseErrors, LedgerWriter, Row, connect
 
 REPLY_COLUMNS = "text, reasoning, finish, model, prompt_tokens, completion_tokens, cached_tokens, latency"
 FIND = f"SELECT {REPLY_COLUMNS} FROM attempts WHERE key = ? AND error IS NULL"
@@ -78,7 +78,7 @@ class Ledger:
         self._reader = connect(path, read_only=read_only)
         self._finder = self._reader.cursor()
         self._explained = DatabaseErrors(path)
-        self._writer = None if read_only else Writer(path)
+        self._writer = None if read_only else LedgerWriter(path)
 
     def reply(self, key: str) -> Reply | None:
         """The committed reply to a request, marked as remembered."""

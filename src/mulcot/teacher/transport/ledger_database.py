@@ -97,7 +97,7 @@ class DatabaseErrors:
             raise RunError(f"{self.path}: {error.strerror}", hint=hint) from error
 
 
-class Writer:
+class LedgerWriter:
     """The one thread that writes to a ledger."""
 
     def __init__(self, path: Path) -> None:
