@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mulcot.teacher.base import CallError, ErrorKind, Finish, Request, Sampling
-from mulcot.teacher.transport.key import Key
+from mulcot.teacher.transport.key_redaction import Key
 from mulcot.teacher.transport.openai_protocol import Dialect, read_reply, write_body
 
 

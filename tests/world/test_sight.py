@@ -47,13 +47,13 @@ def test_pictures_of_the_hard_split_are_read_too() -> None:
 
 
 @pytest.mark.slow
-def test_thousands_of_clean_pictures_are_read_exactly() -> None:
-    assert recognised(3000, seed=2) >= 2997
+def test_a_thousand_clean_pictures_are_read_exactly() -> None:
+    assert recognised(1000, seed=2) >= 999
 
 
 @pytest.mark.slow
 def test_hundreds_of_hard_pictures_are_read() -> None:
-    assert recognised_hard(800) >= 760
+    assert recognised_hard(200) >= 190
 
 
 def test_every_attribute_and_the_look_are_found_on_an_untouched_picture() -> None:

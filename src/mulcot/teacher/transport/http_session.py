@@ -15,7 +15,7 @@ from yarl import URL
 from mulcot.teacher.base import CallError, ErrorKind, Load, Observer, Reply, Request
 from mulcot.teacher.transport.endpoints import Endpoint, Endpoints, Slot
 from mulcot.teacher.transport.http_settings import HttpTeacher
-from mulcot.teacher.transport.key import Key, read_key
+from mulcot.teacher.transport.key_redaction import Key, read_key
 from mulcot.teacher.transport.openai_protocol import Dialect, read_reply, write_body
 from mulcot.teacher.transport.throttle import backoff, retry_after
 from mulcot.version import __version__

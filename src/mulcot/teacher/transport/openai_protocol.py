@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mulcot.teacher.base import CallError, ErrorKind, Finish, Reply, Request, Usage
-from mulcot.teacher.transport.key import Key
+from mulcot.teacher.transport.key_redaction import Key
 
 FINISHES = {
     "stop": Finish.STOP,

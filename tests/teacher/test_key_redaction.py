@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mulcot.teacher.base import CallError, ErrorKind
-from mulcot.teacher.transport.key import LONG, SECRET_LENGTH, Key, is_secret, read_key
+from mulcot.teacher.transport.key_redaction import LONG, SECRET_LENGTH, Key, is_secret, read_key
 from mulcot.teacher.transport.openai_protocol import read_reply
 
 WORDS = [
