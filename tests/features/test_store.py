@@ -81,8 +81,8 @@ WRITING = """
     import sys
     from pathlib import Path
     import numpy as np
-    from mulcot.features import FeatureWriter, Kind
-    with FeatureWriter(Path(sys.argv[1]), Kind({"name": "tiny"}, "a" * 64, 3, "fp32")) as writer:
+    from mulcot.features import FeatureKind, FeatureWriter
+    with FeatureWriter(Path(sys.argv[1]), FeatureKind({"name": "tiny"}, "a" * 64, 3, "fp32")) as writer:
         for number in range(3000):
             rows = np.random.default_rng(number).normal(size=(1 + number % 4, 3)).astype(np.float32)
             writer.add([(f"key{number}", rows)])
