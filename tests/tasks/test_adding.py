@@ -49,7 +49,7 @@ import dataclasses, json, sys
 from pathlib import Path
 from mulcot.evaluation.ask_model import EvaluationSet
 from mulcot.evaluation.references import Reference
-from mulcot.evaluation.scoring import Marker
+from mulcot.evaluation.scoring import Scorer
 from mulcot.export.card import write_card
 from mulcot.multimodal_cot.lettered_question import ask
 from mulcot.metrics.chains import ChainScorer
@@ -58,7 +58,7 @@ from mulcot.records import Prediction
 from mulcot.report.terms import words_of
 from mulcot.serving.app import build
 from mulcot.serving.settings import Serving
-from mulcot.cli.starting import begin
+from mulcot.cli.starting import write_starter_folder
 from mulcot.tasks.base import tasks
 
 folder = Path(sys.argv[1])
@@ -70,14 +70,14 @@ class Predictor:
 
 
 page = build(Predictor(), Serving()).app.state.info["task"]
-begin(folder / "posts", "riddles")
-begin(folder / "pair", "riddles", "multimodal-cot")
+write_starter_folder(folder / "posts", "riddles")
+write_starter_folder(folder / "pair", "riddles", "multimodal-cot")
 starts = [(folder / name).read_text("utf-8").splitlines()[0] for name in ("posts/posts.jsonl", "pair/questions.jsonl")]
 examples = tuple(dataclasses.replace(task.sample(), id=str(n), label=label) for n, label in enumerate("AABB"))
 chain = task.write_chain({"Reasoning": "It returns.", "Prediction": "A"})
 answers = [Prediction(id=e.id, label="A", probabilities={}, chain=chain, chain_label="A") for e in examples]
 references = {e.id: Reference(f"Reason {e.label}.", "human") for e in examples}
-scores = Marker(task, ChainScorer(similarity=False)).mark(
+scores = Scorer(task, ChainScorer(similarity=False)).score(
     "x", EvaluationSet("test", examples, None), answers, references=references
 )
 asked = ask(task, task.sample(), captions=False)
