@@ -149,11 +149,11 @@ def page(result: dict[str, Any]) -> str:
         "",
         f"{len(runs)} seeds, {result['when']}, commits {commits}, "
         f"{result['provenance']['cores']} cores ({result['provenance']['cpu']}). "
-        "Each seed draws other posts and trains everything anew, with the recipe of",
+        "Each seed draws other posts and trains everything again, with the recipe of",
         "`make demo`. The teacher is simulated: it is right about three posts of four without being told the label.",
         "",
-        f"Whoever sees only the words can reach {best['text']:.1%}, whoever sees only the picture {best['image']:.1%}, "
-        f"always guessing the commonest label {best['majority']:.1%} ([how they are computed](../world.md)).",
+        f"From the words alone {best['text']:.1%} can be reached, from the picture alone {best['image']:.1%}, "
+        f"by always guessing the most frequent label {best['majority']:.1%} ([how they are computed](../world.md)).",
         "",
     ]
     for name in runs[0]["sets"] if runs else ():

@@ -235,7 +235,7 @@ def page(result: dict[str, Any]) -> str:
         f"Seeds that ran: {seeds}; {result['when']}, {result['provenance']['cores']} cores "
         f"({result['provenance']['cpu']}), one thread each.",
         f"Commits that ran: {', '.join(commits)}; `+`: with changes that were not committed.",
-        "Each seed draws other questions and trains everything anew, with the recipe of `make demo-science`. Every",
+        "Each seed draws other questions and trains everything again, with the recipe of `make demo-science`. Every",
         "model starts from the same weights; a model alone sees the questions as often as the two of a pair together.",
         "",
         "## Answers",

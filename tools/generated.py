@@ -183,7 +183,7 @@ def results(name: str) -> str:
         "assistant": "assistant",
         "text_only": "student with grey pictures",
         "image_only": "student without words",
-        "majority": "always the commonest label",
+        "majority": "always the most frequent label",
     }
     for model, title in titles.items():
         cells = [_ranged([run["sets"][each][model]["accuracy"] for run in runs]) for each in sets]

@@ -179,7 +179,7 @@ def teacher_estimate(name: str) -> Estimate:
 def training() -> str:
     """GPU hours of the three stages that use one."""
     lines = [
-        "| recipe | tokens per lesson | assistant | annotate | student | together |",
+        "| recipe | tokens per item | assistant | annotate | student | together |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, (train, _, _) in ROWS.items():

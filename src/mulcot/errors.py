@@ -1,4 +1,4 @@
-"""Every error that a person can cause, as one tree, each with a hint for whoever reads it.
+"""Every error that a person can cause, in one tree, each with a hint for the user.
 
     MulcotError
     ├── RecipeError        the recipe: all its problems at once

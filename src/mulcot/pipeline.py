@@ -141,12 +141,12 @@ def _look_at_data(chosen: tuple[str, ...], loaded: Loaded, folder: RunFolder) ->
 
 
 def _say_what_is_kept(first: str, loaded: Loaded, folder: RunFolder, reporter: Reporter) -> None:
-    """Stages before `first` stay as they are; where the recipe has changed since, nobody should have to guess so."""
+    """Stages before `first` stay as they are; where the recipe has changed since, that is said."""
     stages = METHODS[loaded.recipe.method]
     for number, name in enumerate(stages[: stages.index(first)], start=1):
         record = folder.stage(number, name).record
         if record is not None and record.settings != _sections(name, loaded):
-            reporter.say(f"{name}: kept as it was made, though the recipe has changed")
+            reporter.say(f"{name}: kept, although the recipe has changed since")
 
 
 def _need_extras(chosen: tuple[str, ...], loaded: Loaded, folder: RunFolder, reporter: Reporter) -> None:

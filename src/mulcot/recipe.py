@@ -57,7 +57,7 @@ class Recipe(Settings):
     """Which stages run: `mulcot-rd` distils teacher, assistant and student; `multimodal-cot` trains two small models,
     of which the first explains and the second answers."""
     output: Path | None = None
-    """The run folder, relative to where the command runs; `runs/<recipe's file name>` where left out."""
+    """The run folder, relative to where the command runs; by default `runs/<recipe's file name>`."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """One seed for everything random outside the dataset's own splits."""
     task: SerializeAsAny[Annotated[Task, Plugin(tasks)]]
@@ -73,9 +73,9 @@ class Recipe(Settings):
     student: StudentStage | None = None
     """The small model, and how it learns from both."""
     features: FeaturesStage | None = None
-    """What the pictures look like to a frozen extractor; left out, multimodal-cot reads texts alone."""
+    """What the pictures look like to a frozen extractor; without it, multimodal-cot reads texts alone."""
     rationale: RationaleStage | None = None
-    """The model that explains, and how it learns; left out, one model does everything."""
+    """The model that explains, and how it learns; without it, one model does everything."""
     answer: AnswerStage | None = None
     """The model that answers, and how it learns."""
     evaluate: EvaluateStage | EvaluateQuestionsStage | None = None

@@ -53,7 +53,7 @@ class Tree:
 
 
 def read_tree(path: Path) -> Tree:
-    """Reads a YAML mapping from a stranger's file."""
+    """Reads a YAML mapping from an untrusted file."""
     try:
         if path.exists() and not path.is_file():  # a pipe would wait for ever
             raise RecipeError(str(path), ["is not a file"])

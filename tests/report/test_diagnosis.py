@@ -91,7 +91,7 @@ def test_what_nobody_explained_does_not_make_rationales_look_far_from_their_refe
         (SCORES, student(lambda s: s.update(faithfulness={"blank": BLANK})),
          "The picture does not matter"),
         (TEACHER, lambda d: d.update(stage1_accuracy=0.5), "The teacher finds few labels by itself"),
-        (TEACHER, lambda d: d["accepted"].update(stage2=9), "Many chains were told the label"),
+        (TEACHER, lambda d: d["accepted"].update(stage2=9), "Many chains were written with the label given"),
         (TEACHER, lambda d: d.update(failed=40, examples=100), "Many examples have no chain"),
         (NOTES, lambda d: d["counts"].update(accepted=0), "Few of the assistant's chains are usable"),
         (DATA, lambda d: d["leakage"]["train/test"].update(both=20), "The same posts in training and evaluation"),

@@ -176,7 +176,7 @@ def test_a_smaller_batch_continues_what_was_begun(job: Job) -> None:
     path.with_name(f"{path.name}.made.json").write_text("{}")
     with pytest.raises(MulcotError, match="made with another model") as refused:
         EvaluateStage(**QUICK).run(job)
-    assert "the same command writes it anew" in refused.value.hint
+    assert "run the same command again" in refused.value.hint
 
 
 def test_a_missing_picture_is_a_miss_and_does_not_stop_the_others(job: Job) -> None:

@@ -516,7 +516,7 @@ def test_progress_shows_stages_tokens_and_money_and_ends_with_the_summary(tmp_pa
     for part in ("stage 1", "stage 2", "retries", "failed", "in flight", "tokens", "money", "examples/s"):
         assert part in last
     assert "pilot passed" in text
-    assert "labels found without being told" in text
+    assert "labels found without the label given" in text
 
 
 def test_memory_does_not_grow_with_the_chains(tmp_path: Path) -> None:

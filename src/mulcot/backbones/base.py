@@ -1,7 +1,7 @@
 """What every backbone promises: settings that can be checked without torch, and `load`, which needs it.
 
 This is the one family whose implementation is imported inside a method: the recipe is read where torch is not
-installed, so everything that imports torch lies in the sub-package `runtime`.
+installed, so everything that imports torch lies in the sub-package `vlm`.
 """
 
 from __future__ import annotations

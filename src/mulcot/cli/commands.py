@@ -35,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-recipe_app = typer.Typer(help="The recipe language.", no_args_is_help=True, rich_markup_mode=None)
+recipe_app = typer.Typer(help="Show a recipe or its schema.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_teacher.app, name="teacher")
 app.add_typer(cli_tiny.app, name="tiny")
@@ -118,7 +118,7 @@ def run(
 
 
 def _show_results(run: Run, stages: set[str]) -> None:
-    """What the models are worth, in a few lines, and where the page is; only what this command has made or found."""
+    """The results in a few lines, and where the page is; only what this command has made or found."""
     from mulcot.report.results import rows
 
     if "evaluate" in stages and run.scores is not None:
@@ -203,7 +203,7 @@ def recipe_show(recipe: RecipePath, overrides: Overrides = None) -> None:
 
 @app.command("list")
 def list_plugins(
-    family: Annotated[str | None, typer.Argument(help="datasets, tasks, ...; all where left out.")] = None,
+    family: Annotated[str | None, typer.Argument(help="A family, such as datasets or tasks; by default all.")] = None,
 ) -> None:
     """List the registered plug-ins."""
     from mulcot.cli.families import FAMILIES
@@ -232,7 +232,7 @@ def _counts(counts: dict[str, object]) -> str:
 
 
 def main() -> None:
-    """Runs the command; errors a person can cause end in two calm lines, not in a traceback."""
+    """Runs the command; errors a person can cause end in two lines, error and hint, not in a traceback."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unlike the default it lets files be tidied up
     try:
         app(standalone_mode=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mulcot.datasets.statistics import DataFinding, Statistics
     from mulcot.tasks.base import Task
 
-app = typer.Typer(help="Look at a dataset, check it, show it, hand it on.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Inspect, check, preview and export a dataset.", no_args_is_help=True, rich_markup_mode=None)
 
 Words = Annotated[
     list[str] | None,
@@ -79,7 +79,7 @@ def preview(
     task: TaskOption = None,
     number: Annotated[int, typer.Option(min=1, max=1000, help="How many examples to show.")] = 48,
     split: Annotated[str | None, typer.Option(help="Only this split.", metavar="NAME")] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, other examples.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed that decides which examples are shown.")] = 0,
 ) -> None:
     """Write a contact sheet: one self-contained HTML page with pictures, posts and labels."""
     from mulcot.progress import Reporter

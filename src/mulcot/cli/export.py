@@ -19,7 +19,7 @@ def export(
         typer.Option(help="One plain model for transformers, vLLM and SGLang, or a PEFT adapter."),
     ] = "merged",
     dtype: Annotated[
-        Literal["bf16", "fp32"] | None, typer.Option(help="Of the merged weights; as trained where left out.")
+        Literal["bf16", "fp32"] | None, typer.Option(help="Precision of the merged weights; by default as trained.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an exported model.")] = False,
 ) -> None:

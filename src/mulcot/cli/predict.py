@@ -29,7 +29,7 @@ def predict(
     more_choices: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     text: Annotated[str | None, typer.Option(help="The post.")] = None,
     image: Annotated[
-        list[Path] | None, typer.Option(help="Its picture; again for each further one.", metavar="FILE")
+        list[Path] | None, typer.Option(help="Its picture; repeat the option for several.", metavar="FILE")
     ] = None,
     aspect: Annotated[str | None, typer.Option(help="What the sentiment is about.")] = None,
     question: Annotated[str | None, typer.Option(help="A question, instead of a post.")] = None,
@@ -39,23 +39,29 @@ def predict(
     source: Annotated[
         Path | None, typer.Option("--input", help="Rows instead: JSONL, CSV, Parquet ...", metavar="FILE")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Where a line is added for every row.", metavar="FILE")] = None,
+    output: Annotated[Path | None, typer.Option(help="The file to append one line per row to.", metavar="FILE")] = None,
     images: Annotated[
-        Path | None, typer.Option(help="The pictures' folder, if not the input file's.", metavar="DIR")
+        Path | None, typer.Option(help="The folder of the pictures; by default that of the input file.", metavar="DIR")
     ] = None,
     label_only: Annotated[
-        bool, typer.Option("--label-only", help="No chain: much faster, unless the answer rests on it.")
+        bool,
+        typer.Option(
+            "--label-only", help="Label only, without the chain: much faster, unless the model needs the chain first."
+        ),
     ] = False,
-    chain_only: Annotated[bool, typer.Option("--chain-only", help="No label.")] = False,
+    chain_only: Annotated[bool, typer.Option("--chain-only", help="Chain only, without the label.")] = False,
     generate: Annotated[
         bool, typer.Option("--generate", help="Write the label instead of scoring it, as published.")
     ] = False,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Where a chain is cut off.")] = 512,
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows at once.")] = 16,
-    force: Annotated[bool, typer.Option("--force", help="Start the output file anew.")] = False,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest chain, in tokens.")] = 512,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size.")] = 16,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Ask a trained model: a label with its probability, and the chain that explains it. A file can be continued."""
+    """Ask a trained model: a label with its probability, and the chain that explains it.
+
+    With --output, an interrupted run can be continued.
+    """
     _check_choices(choices or [], more_choices or [])
     if chain_only and (label_only or generate):
         raise MulcotError(f"{'--label-only' if label_only else '--generate'} and --chain-only exclude each other")
@@ -165,7 +171,7 @@ def _show(found: Prediction | Rejected, choices: Sequence[str], *, as_json: bool
     if isinstance(found, Rejected):
         if as_json:
             raise typer.Exit(1)
-        raise MulcotError(f"this cannot be asked: {found.detail}", hint=f"The reason is {found.reason!r}.")
+        raise MulcotError(f"this input is rejected: {found.detail}", hint=f"The reason is {found.reason!r}.")
     if not as_json:
         print("\n".join(_lines(found, choices)))
 

@@ -17,7 +17,7 @@ def report(
     folder: Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")],
     out: Annotated[Path | None, typer.Option(help="The HTML file; RUN/report.html where left out.")] = None,
     examples: Annotated[int, typer.Option(min=0, max=500, help="How many examples to show.")] = 40,
-    seed: Annotated[int, typer.Option(help="Another seed, other examples.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed that decides which examples are shown.")] = 0,
 ) -> None:
     """Write the report of a run as it is now, finished or not; self-contained, works offline."""
     from mulcot.report.pages.report import write_report

@@ -1,4 +1,4 @@
-"""`mulcot score FILE`: every metric for anyone's predictions, in both variants."""
+"""`mulcot score FILE`: every metric, as published and standard, for any predictions."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def score(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     wordnet: Annotated[
-        Path | None, typer.Option(help="WordNet's folder, where it is in no usual place.", metavar="DIR")
+        Path | None, typer.Option(help="WordNet's folder, if it is not in a standard place.", metavar="DIR")
     ] = None,
     similarity_model: Annotated[
-        Path | None, typer.Option(help="A folder with all-MiniLM-L6-v2, where it is not installed.", metavar="DIR")
+        Path | None, typer.Option(help="A folder with all-MiniLM-L6-v2, if it is not installed.", metavar="DIR")
     ] = None,
-    similarity: Annotated[bool, typer.Option(help="Similarity needs a model and most of the time.")] = True,
+    similarity: Annotated[bool, typer.Option(help="Compute semantic similarity (needs a model; slow).")] = True,
 ) -> None:
-    """Score predictions against references, as the paper does and as the usual tools do."""
+    """Score predictions against references, as published and as the usual tools do."""
     from mulcot.metrics.chains import ChainScorer
     from mulcot.metrics.scores import score as score_rows
     from mulcot.progress import Reporter

@@ -22,20 +22,22 @@ def serve(
         Path | None, typer.Option(help="A run folder, a stage folder or a model folder.", metavar="DIR")
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 8000,
-    tokens: Annotated[Path | None, typer.Option(help="Who may ask: names and hashes.", metavar="FILE")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free port.")] = 8000,
+    tokens: Annotated[
+        Path | None, typer.Option(help="File with the names and hashes of allowed tokens.", metavar="FILE")
+    ] = None,
     new_token: Annotated[
         str | None, typer.Option("--new-token", help="Add a token to the file, show it once, and end.", metavar="NAME")
     ] = None,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="Serve other machines without tokens.")] = False,
     hostname: Annotated[
-        list[str] | None, typer.Option(help="A name under which it is reached; may be repeated.", metavar="NAME")
+        list[str] | None, typer.Option(help="Allowed host name; may be repeated.", metavar="NAME")
     ] = None,
     name: Annotated[str | None, typer.Option(help="The model's name in replies; by default the folder's.")] = None,
-    queue: Annotated[int, typer.Option(min=1, help="Posts that may wait; more are refused with 429.")] = 64,
-    batch_size: Annotated[int, typer.Option(min=1, help="Posts at once.")] = 16,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Where a chain is cut off.")] = 512,
-    deadline: Annotated[float, typer.Option(min=0.1, help="Seconds until a request is given up.")] = 60,
+    queue: Annotated[int, typer.Option(min=1, help="Longest queue, in posts; more are refused with 429.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size.")] = 16,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest chain, in tokens.")] = 512,
+    deadline: Annotated[float, typer.Option(min=0.1, help="Timeout of a request in seconds.")] = 60,
     rate: Annotated[int, typer.Option(min=0, help="Posts per minute and token; 0 is no limit.")] = 0,
     allow_image_hosts: Annotated[
         list[str] | None, typer.Option(help="A host that pictures may be fetched from.", metavar="HOST")
@@ -52,7 +54,7 @@ def serve(
         raise MulcotError("--model is missing", hint="Give a run folder, or --new-token to make a token.")
     if not _is_loopback(host) and tokens is None and not no_auth:
         raise MulcotError(
-            f"--host {host} can be reached by other machines, and everybody there could use the model",
+            f"--host {host} can be reached by other machines, and everyone there could use the model",
             hint="Give --tokens FILE, or --no-auth if that is what you want.",
         )
     from mulcot.serving.api_keys import Tokens
@@ -90,7 +92,7 @@ def _serve(serving: Serving, model: Path, max_tokens: int) -> None:
         server = make_server(app, serving)
         host = f"[{serving.host}]" if ":" in serving.host else serving.host
         print(f"model    {serving.name}")
-        print(f"access   {'with a token' if serving.tokens else 'for everybody who can reach it'}")
+        print(f"access   {'with a token' if serving.tokens else 'open to everyone who can reach the address'}")
         print(f"address  http://{host}:{listener.getsockname()[1]}", flush=True)
         server.run(sockets=[listener])
     print("ended; every accepted request was answered" if not server.force_exit else "ended")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mulcot.recipe import Loaded
     from mulcot.rundir import StageFolder
 
-app = typer.Typer(help="What the teacher costs, how it went, and reading its chains.", no_args_is_help=True)
+app = typer.Typer(help="Estimate the teacher's cost, summarise its results, review its chains.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 RunPath = Annotated[Path, typer.Argument(help="A run folder.", metavar="RUN")]
@@ -63,7 +63,7 @@ def review(
     folder: RunPath,
     out: Annotated[Path, typer.Option("--out", help="The HTML file to write.", metavar="FILE")],
     number: Annotated[int, typer.Option(min=1, max=2000, help="How many examples to show.")] = 200,
-    seed: Annotated[int, typer.Option(help="Another seed, other examples.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed that decides which examples are shown.")] = 0,
 ) -> None:
     """Write a page to read chains beside their posts and to rate them; self-contained, works offline."""
     from mulcot.media import Gallery, Store
@@ -96,10 +96,10 @@ def simulate(
         list[str] | None,
         typer.Argument(help="Options of the simulated teacher: skill=0.8 mistakes.leak=0.1", metavar="KEY=VALUE"),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free port.")] = 8000,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     key_env: Annotated[
-        str | None, typer.Option(help="Demand the key that this environment variable holds.", metavar="NAME")
+        str | None, typer.Option(help="Require the API key in this environment variable.", metavar="NAME")
     ] = None,
 ) -> None:
     """Serve a simulated teacher that answers about synthetic posts, to try everything without a key or a bill."""

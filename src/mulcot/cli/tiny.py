@@ -1,4 +1,4 @@
-"""`mulcot tiny ...`: making the tiny backbones anew."""
+"""`mulcot tiny ...`: training the tiny backbones again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _root() -> None: ...
 @app.command()
 def build(
     out: Annotated[Path, typer.Option("--out", help="The folder to write the models to.", metavar="DIR")],
-    seed: Annotated[int, typer.Option(help="Another seed, other weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
     which: Annotated[Literal["assistant", "student", "t5", "all"], typer.Option(help="Which model to build.")] = "all",
 ) -> None:
     """Pretrain the tiny backbones from nothing, and say what they can do. Takes about forty minutes."""

@@ -1,4 +1,4 @@
-"""Single values from strangers, checked one by one; a wrong one rejects its row and no other."""
+"""Single untrusted values, checked one by one; a wrong one rejects its row and no other."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Several models and baselines on the same examples: their predictions, and what they are worth."""
+"""Several models and baselines on the same examples: their predictions and scores."""

@@ -15,7 +15,7 @@ from mulcot.predict.resumable_output import InputRow, ResumableOutput
 from mulcot.progress import Reporter
 from mulcot.records import Example, Prediction, Rejected
 
-AGAIN = "Delete it; the same command writes it anew."
+AGAIN = "Delete it and run the same command again."
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The tables of the Multimodal-CoT paper (arXiv 2302.00923, version 5), to stand beside one's own numbers.
+"""The tables of the Multimodal-CoT paper (arXiv 2302.00923, version 5), for comparison with one's own numbers.
 
 Version 1 of the paper reports 91.68 for the large model; its rationales were made with the right ones in view, so that
 row is not here.

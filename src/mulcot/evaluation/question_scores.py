@@ -85,7 +85,7 @@ class QuestionScores(Settings):
 
 
 class PublishedRow(Settings):
-    """A row of the paper's tables, in percent; nothing of it was measured here."""
+    """A published row, in percent; nothing of it was measured here."""
 
     model: str
     size: str = ""

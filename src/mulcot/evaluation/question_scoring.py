@@ -1,4 +1,4 @@
-"""What answers to questions are worth beyond being right: by groups, by what their rationales say, by how they fail."""
+"""Scores of answers to questions beyond accuracy: by groups, by what their rationales say, by how they fail."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def with_repaired(
 
 
 def groups_of(example: Example) -> tuple[str, ...]:
-    """The paper's groups that a question belongs to."""
+    """The published groups that a question belongs to."""
     found = [SUBJECTS[subject]] if (subject := example.meta.get("subject")) in SUBJECTS else []
     pictured, hinted = example.picture is not None, bool(example.context)
     found += [

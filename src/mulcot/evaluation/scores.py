@@ -214,7 +214,7 @@ class SetScores(Settings):
     rejected: dict[str, int] = Field(default_factory=dict)
     """Rows of another dataset that could not be used, by reason; those of the run's own are in its dataset stage."""
     published: list[PublishedRow] = Field(default_factory=list)
-    """What the paper reports on another dataset."""
+    """Published numbers on another dataset."""
 
 
 class Scores(Settings):
@@ -224,6 +224,6 @@ class Scores(Settings):
     task: str
     sets: dict[str, SetScores]
     published: list[PublishedRow] = Field(default_factory=list)
-    """What the paper reports on this dataset, to stand beside; for multimodal-cot."""
+    """Published numbers on this dataset, for comparison; for multimodal-cot."""
     notes: list[str] = Field(default_factory=list)
     """What was left out, and why."""

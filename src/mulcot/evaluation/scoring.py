@@ -1,4 +1,4 @@
-"""What one model's answers to one set are worth."""
+"""Scores of one model's answers to one set."""
 
 from __future__ import annotations
 

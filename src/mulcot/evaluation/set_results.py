@@ -11,7 +11,7 @@ from mulcot.evaluation.scoring import Answers, Scorer, compare, label_set
 
 
 class SetResults:
-    """One set with everyone's answers and scores, in the order they were added."""
+    """One set with all models' answers and scores, in the order they were added."""
 
     def __init__(self, scorer: Scorer, data: EvaluationSet, references: Mapping[str, Reference]) -> None:
         self.scorer = scorer
@@ -32,7 +32,7 @@ class SetResults:
         self.models[name] = self.models[name].model_copy(update={"faithfulness": found})
 
     def scores(self, against: str) -> SetScores:
-        """Everything, with one model compared to everyone else."""
+        """Everything, with one model compared to every other model."""
         examples = self.data.examples
         labels = label_set(self.scorer.task, examples)
         right = [example.label for example in examples]

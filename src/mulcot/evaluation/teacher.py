@@ -1,4 +1,4 @@
-"""The teacher as one of the evaluated, where all its answers to a set without being told the label are known."""
+"""The teacher's answers as a model to evaluate, where all its answers to a set without the label are known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model card: what the model was trained from and how, what it is worth, how it is asked, where its limits are.
+"""The model card: what the model was trained from and how, its results, how to ask it, where its limits are.
 
 Everything in it is read off the run folder, if the model still lies in one; what is not known is not said.
 """
@@ -29,8 +29,8 @@ PAIR_PAPER = "https://arxiv.org/abs/2302.00923"
 ABOUT = {
     "teacher": "wrote the chains that were accepted",
     "assistant": "learned from them",
-    "annotate": "wrote chains of its own and left its opinion on every target token",
-    "student": "learned from all chains and from that opinion",
+    "annotate": "wrote chains of its own and soft labels for every target token",
+    "student": "learned from all chains and from those soft labels",
     "features": "looked at every picture once",
     "rationale": "learned to explain",
     "answer": "learned to answer",

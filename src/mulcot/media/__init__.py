@@ -1,4 +1,4 @@
-"""Pictures from strangers: opened within limits, found inside their folder only, stored once."""
+"""Untrusted pictures: opened within limits, found inside their folder only, stored once."""
 
 from mulcot.media.gallery import Gallery
 from mulcot.media.picture_store import Store

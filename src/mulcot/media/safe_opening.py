@@ -1,4 +1,4 @@
-"""Opening one picture from a stranger.
+"""Opening one untrusted picture.
 
 A file is read once, its format is told by its first bytes (never by its name), its size is taken from the header and
 compared with the limits, and only then is it decoded. Whatever is wrong becomes a `MediaError` with a stable reason.
@@ -72,7 +72,7 @@ def encode_jpeg(image: Image.Image, size: Size | None = None, quality: int = 85)
 
 
 def shown(name: str) -> str:
-    """A stranger's file name, quoted and of bearable length."""
+    """An untrusted file name, quoted and shortened."""
     return repr(name if len(name) <= 100 else name[:97] + "...")
 
 

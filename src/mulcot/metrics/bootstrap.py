@@ -43,7 +43,7 @@ def mean_intervals(
 
 
 def resampled_means(table: Floats, seed: int, resamples: int) -> Floats:
-    """The column means of `table` for examples drawn anew, one row per draw."""
+    """The column means of `table` for resampled examples, one row per draw."""
     rng = np.random.default_rng(seed)
     examples = len(table)
     step = max(1, _AT_ONCE // examples)

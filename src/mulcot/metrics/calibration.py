@@ -1,4 +1,4 @@
-"""Do label probabilities mean what they say? ECE, Brier, the reliability curve, and a temperature that mends them.
+"""Do label probabilities mean what they say? ECE, Brier, the reliability curve, and a temperature that corrects them.
 
 A probability of exactly 0 is a label that the example cannot have, such as the letter of a choice that its question
 lacks: no temperature gives it any weight.

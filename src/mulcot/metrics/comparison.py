@@ -24,7 +24,7 @@ class McNemar(NamedTuple):
     only_first: int
     only_second: int
     p_value: float
-    """Two-sided; 1 where the models are never of different opinion."""
+    """Two-sided; 1 where the models never differ."""
 
 
 class Difference(NamedTuple):

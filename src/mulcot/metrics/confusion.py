@@ -79,7 +79,7 @@ def summary_scores(counts: Counts) -> dict[str, Floats]:
 
 
 def resampled(counts: Counts, seed: int, resamples: int) -> Counts:
-    """The same table for examples drawn anew, `resamples` times; empty where there are no examples."""
+    """The same table for resampled examples, `resamples` times; empty where there are no examples."""
     total = int(counts.sum())
     if not total:
         return np.zeros((0, *counts.shape), dtype=np.int64)

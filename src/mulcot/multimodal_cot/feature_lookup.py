@@ -1,4 +1,4 @@
-"""Features of pictures that no stage has seen: looked at when they are asked about, by the model's own extractor."""
+"""Features of new pictures, extracted on demand, by the model's own extractor."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class TwoStagePredictor:
         if label_only and chain_only:
             raise ValueError("label_only and chain_only exclude each other")
         if chain_only and self.answerer.model_format.format == "QCM-A":
-            raise MulcotError("this model answers at once; it writes no rationale", hint="Leave chain_only out.")
+            raise MulcotError("this model answers directly; it writes no rationale", hint="Leave chain_only out.")
         built = [self._builder.build(item, gallery, number) for number, item in enumerate(items)]
         usable = [one for one in built if isinstance(one, BuiltQuestion)]
         answers = iter(self._answer(usable, generate=generate, chain_only=chain_only) if usable else ())
@@ -149,7 +149,7 @@ class TwoStagePredictor:
         """The rationale of one item piece by piece, as it is written; leaving early stops the work."""
         built = self._builder.build(item, gallery, 0)
         if isinstance(built, Rejected):
-            raise MulcotError(f"this cannot be asked: {built.detail}", hint=f"The reason is {built.reason!r}.")
+            raise MulcotError(f"this input is rejected: {built.detail}", hint=f"The reason is {built.reason!r}.")
         if self._explains:
             yield from (str(event.news) for event in self._stream_rationales({0: built}, streamed=(0,)) if event.news)
             return

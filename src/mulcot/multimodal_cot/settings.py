@@ -30,7 +30,7 @@ class T5Fusion(Settings):
     """A folder or a hub name of any T5: FLAN-Alpaca, FLAN-T5, UnifiedQA. `tiny` is a small one that ships with the
     package, for synthetic questions on a CPU. Published: declare-lab/flan-alpaca-base and -large."""
     max_source: int = Field(default=512, ge=8)
-    """Tokens that are read; what a question marks as long gives way first."""
+    """Tokens that are read; what a question marks as long is shortened first."""
     max_target: int = Field(default=512, ge=2)
     """Tokens that are learned from. Published: 512 for rationales, 64 for answers."""
     lora: Lora | None = None

@@ -1,4 +1,4 @@
-"""Rationales told while they are written, for a service that shows them and has other work in between."""
+"""Streaming rationales while they are written, for a service that shows them and has other work in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is optimised. Settings only; the arithmetic, which needs torch, lies in rows, head, joint, distillation."""
+"""What is optimised. Settings only; the arithmetic, which needs torch, lies in `total_loss` and `soft_targets`."""
 
 from mulcot.objectives.settings import DistillationObjective, JointObjective
 

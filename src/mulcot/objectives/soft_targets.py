@@ -31,7 +31,7 @@ SMALLEST_TAIL = 1e-9
 
 
 class SoftTargets(Protocol):
-    """A teacher's opinion on every target token of a batch."""
+    """What the teacher says about every target token of a batch."""
 
     def compare(self, logits_CV: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
         """The log-shares of teacher and student over the same entries; the student's logits are those of `rows`."""

@@ -5,8 +5,8 @@
 
 Every L is a mean over target tokens, and the mean is taken over the whole optimizer step: each token's loss is divided
 by the number of target tokens of its task in all micro-batches of all processes, which is passed in. So it makes no
-difference how a step is split up. `rows` says what the model sees, `head` how its logits are kept small, `distillation`
-what a soft loss is.
+difference how a step is split up. `vlm.packing` says what the model sees, `vlm.chunked_head` how its
+logits are kept small, `soft_targets` what a soft loss is.
 
 Letters: B rows, S tokens of a row, T target tokens, C those of one slice, V vocabulary, D hidden width, A rope axes,
 L kinds of loss (hard, soft), E examples, Q labels of the label set.

@@ -147,7 +147,7 @@ class Predictor:
         """The chain of one item piece by piece, as it is written; leaving early stops the work."""
         asked = self._ask(item, gallery, Wanted(chain=True, label=False), 0)
         if isinstance(asked, Rejected):
-            raise MulcotError(f"this cannot be asked: {asked.detail}", hint=f"The reason is {asked.reason!r}.")
+            raise MulcotError(f"this input is rejected: {asked.detail}", hint=f"The reason is {asked.reason!r}.")
         detokenizer = Detokenizer(self.model)
         for token in stream(prefill(self.model, [asked.encoded], self.decoding.max_tokens), self.decoding):
             if piece := "" if token.end else detokenizer.add(token.id):

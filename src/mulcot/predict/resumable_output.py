@@ -24,7 +24,7 @@ from mulcot.rundir import write_json
 from mulcot.settings import fingerprint
 
 Answer = Callable[[Sequence[Example]], list[Prediction | Rejected]]
-HINT = "Choose another output file, or start it anew with --force."
+HINT = "Choose another output file, or overwrite it with --force."
 
 
 class InputRow(NamedTuple):
@@ -36,7 +36,7 @@ class InputRow(NamedTuple):
 
 @dataclass
 class OutputCounts:
-    """What a tape holds."""
+    """What an output file holds."""
 
     answered: int = 0
     labels: Counter[str] = field(default_factory=Counter)

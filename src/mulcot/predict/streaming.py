@@ -1,4 +1,4 @@
-"""A batch of answers told while they come into being, for a service that shows them and has other work in between."""
+"""Streaming the answers of a batch, for a service that shows them and has other work in between."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StreamEvent(NamedTuple):
     news: str | Prediction | Rejected
     """A piece of its chain, perhaps an empty one; its label; or its whole answer."""
     last: bool = False
-    """Nothing more will be told about this item."""
+    """Nothing more follows about this item."""
     read: int = 0
     """With the whole answer: tokens that were read."""
     written: int = 0

@@ -56,7 +56,7 @@ def sources(run: Run) -> list[ChainAuthor]:
 
 
 def learned(run: Run) -> list[tuple[str, int]]:
-    """How many lessons each training had."""
+    """How many training items each training had."""
     views = ((name, view.counts.get("lessons")) for name, view in run.stages.items() if name != "annotate")
     return [(name, count) for name, count in views if isinstance(count, int)]
 

@@ -137,10 +137,11 @@ def _told(run: Run) -> Finding | NoFinding:
         return NoFinding.UNKNOWN
     share = accepted.get("stage2", 0) / whole
     high = [f"{accepted['stage2']:,} of {whole:,} chains ({share:.0%}) were written with the label given"]
-    advice = "Such chains justify a label instead of finding it. Allow more attempts before the label is told."
+    advice = "Such chains justify a label instead of finding it. Allow more attempts before the label is given."
     now = run.setting("teacher", "retry", "stage1_attempts", default=3)
     line = f"teacher: {{retry: {{stage1_attempts: {int(now) + 2 if isinstance(now, int) else 5}}}}}   # now {now}"
-    return _finding([1], high if share > LABEL_GIVEN_SHARE else [], "Many chains were told the label", advice, line)
+    title = "Many chains were written with the label given"
+    return _finding([1], high if share > LABEL_GIVEN_SHARE else [], title, advice, line)
 
 
 def _given_up(run: Run) -> Finding | NoFinding:
@@ -244,7 +245,7 @@ def _drift(run: Run) -> Finding | NoFinding:
     for name, those in shares.items():
         far = [x for x in {**shares["train"], **those} if abs(those.get(x, 0) - shares["train"].get(x, 0)) > DRIFT]
         found += [f"{x}: {shares['train'].get(x, 0):.0%} of train, {those.get(x, 0):.0%} of {name}" for x in far]
-    advice = "The splits are not alike, so dev picks a state that may not suit test. Draw the splits anew, or say so."
+    advice = "The splits are not alike, so dev picks a state that may not suit test. Make new splits, or mention it."
     return _finding(
         [1], found, "Labels are distributed differently", advice, "dataset: ...   # other files, or other split shares"
     )

@@ -120,7 +120,7 @@ def _recipe(path: Path) -> Json:
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{path} is not a run folder", hint=hint) from None
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
-        raise RunError(f"{file} cannot be read", hint="Start the run again; it writes the file anew.") from None
+        raise RunError(f"{file} cannot be read", hint="Start the run again; it writes the file again.") from None
     if not isinstance(found, dict):
         raise RunError(f"{file} holds no recipe", hint=hint)
     return found
@@ -145,7 +145,7 @@ def _scores(path: Path | None) -> Scores | None:
         return None
     if data.get("format") != SCORES_FORMAT:
         made = f"format {str(data.get('format'))[:20]}, known {SCORES_FORMAT}"
-        hint = "Delete evaluate's stage.json and run the recipe again: answers are kept, only the scores are made anew."
+        hint = "Delete evaluate's stage.json and run the recipe again: answers are kept, scores are recomputed."
         raise RunError(f"{path} was made by another version of mulcot ({made})", hint=hint)
     try:
         return Scores.model_validate(data)
@@ -156,5 +156,5 @@ def _scores(path: Path | None) -> Scores | None:
 
 
 def _damaged(path: Path, stage: str, detail: str = "") -> RunError:
-    hint = f"Delete {path.parent / 'stage.json'} and run the recipe again; the stage {stage} writes it anew."
+    hint = f"Delete {path.parent / 'stage.json'} and run the recipe again; the stage {stage} writes it again."
     return RunError(f"{path} is damaged{detail}", hint=hint)

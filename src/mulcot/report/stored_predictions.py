@@ -58,5 +58,5 @@ def given_labels(run: Run, name: str, model: str) -> dict[str, str | None]:
 
 
 def _damaged(path: Path) -> RunError:
-    hint = "Delete it and evaluate's stage.json, and run the recipe again; it is written anew."
+    hint = "Delete it and evaluate's stage.json, and run the recipe again; it is then written again."
     return RunError(f"{path} is damaged", hint=hint)

@@ -108,7 +108,7 @@ class ServingJob:
             self.send(event)
 
     def send(self, news: JobEvent | Problem) -> None:
-        """From the model's thread to whoever waits."""
+        """From the model's thread to the waiting request."""
         if isinstance(news, Problem) or news.last:
             self.done, self.ended = True, time.monotonic()
         try:

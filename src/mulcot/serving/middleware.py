@@ -1,6 +1,6 @@
-"""The door: every request passes here before the application sees it, and every reply on its way out.
+"""Every request passes here before the application sees it, and every reply on its way out.
 
-Host and Origin, token, rate, size and speed of the body are checked in this order, so that a stranger costs nothing.
+Host and Origin, token, rate, size and speed of the body are checked in this order: an unknown client costs nothing.
 Closed CORS would not be enough: a foreign page can send simple requests without asking, and a name that is made to
 point here (DNS rebinding) makes it a page of ours.
 """
@@ -48,7 +48,7 @@ log = logging.getLogger("mulcot.serving")
 
 @dataclass
 class Visit:
-    """One request on its way through the door."""
+    """One request on its way through the middleware."""
 
     scope: Scope
     client: str = "anonymous"

@@ -1,7 +1,7 @@
 """Opening pictures beside the event loop, a few at a time, and never more than the memory may hold.
 
-A small file can hold a large picture, so what is counted is the opened picture, from before it is opened until nobody
-refers to it any more. Where the predictor can, a post is made ready for the model at once: that is smaller than its
+A small file can hold a large picture, so what is counted is the opened picture, from before it is opened
+until it is released. Where the predictor can, a post is made ready for the model at once: that is smaller than its
 picture, and the model's thread has less to do.
 """
 

@@ -1,4 +1,4 @@
-"""A zip of pictures from a stranger: judged by its table of contents, read picture by picture, never unpacked to disk.
+"""An untrusted zip of pictures: judged by its table of contents, read picture by picture, never unpacked to disk.
 
 Whatever is suspicious refuses the whole archive before anything is decompressed: names that lead out of it, links,
 archives inside, encryption, rare compressions, overlapping entries, too many entries, too much when unpacked. What

@@ -114,7 +114,7 @@ async def _several(request: Request, bodies: list[PostBody], kind: JobKind) -> l
     most = min(service.serving.limits.items, service.serving.queue)
     if len(bodies) > most:
         raise Invalid(f"items: {len(bodies)} posts, allowed {most}", code="too_many_items")
-    # Let in at the door, the request is answered whole: one that is larger than the rate could never be otherwise.
+    # Once admitted, the request is answered as a whole: one that is larger than the rate could never be otherwise.
     charge(request, len(bodies) - 1, owed=True)
     posts = [await _usable(service, body, kind) for body in bodies]
     asked = iter(await service.ask([post for post in posts if not isinstance(post, Unusable)], kind))

@@ -35,7 +35,7 @@ class Body:
         self.answered = False
         """The last byte of the reply was handed to the server."""
         self.left = False
-        """The client closed the connection before that, as far as anybody looked."""
+        """The client closed the connection before that, as far as is known."""
 
     @property
     def unread(self) -> bool:

@@ -1,6 +1,6 @@
 """What a group of jobs does with the model: the only place that knows the predictors.
 
-A predictor tells labels and tokens while a whole batch is written, and gives way to others between two tokens.
+A predictor streams labels and tokens while a whole batch is written, and lets other groups run between two tokens.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Running the application: a server that is patient, but not with everybody, and that ends without losing a request."""
+"""Running the application: a server with time limits for slow clients and a graceful stop."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def patient_protocol(limits: Limits) -> type[H11Protocol]:
 
 
 class GracefulServer(uvicorn.Server):
-    """Ends calmly on SIGTERM and Ctrl-C: requests that were accepted are answered, new ones are not accepted."""
+    """Graceful stop on SIGTERM and Ctrl-C: requests that were accepted are answered, new ones are not accepted."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -106,7 +106,7 @@ def make_server(app: Guard, serving: Serving) -> GracefulServer:
 
 
 def bind(serving: Serving) -> socket.socket:
-    """The listening socket, so that a taken port is a calm error before the model is loaded."""
+    """The listening socket, so that a taken port is a clear error before the model is loaded."""
     family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
     # Named in full, since asyncio switches Nagle's delay of 40 ms off only where it sees that this is TCP.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

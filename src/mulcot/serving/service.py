@@ -78,7 +78,7 @@ def service_of(request: Request) -> Service:
 
 
 def charge(request: Request, posts: int, *, owed: bool = False) -> None:
-    """Counts further posts of a request against the client's rate; the first was counted at the door."""
+    """Counts further posts of a request against the client's rate; the first was counted by the middleware."""
     cost: Callable[..., None] | None = request.scope.get("charge")
     if cost is not None and posts > 0:
         cost(posts, owed=owed)

@@ -1,4 +1,4 @@
-"""A table of posts from a stranger: CSV, TSV or JSON Lines, read row by row with the readers of datasets.
+"""An untrusted table of posts: CSV, TSV or JSON Lines, read row by row with the readers of datasets.
 
     id,text,image
     p1,what a day,day.jpg

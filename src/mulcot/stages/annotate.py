@@ -1,4 +1,4 @@
-"""Stage 4, `annotate`: the assistant writes chains of its own, and leaves its opinion on every target token.
+"""Stage 4, `annotate`: the assistant writes chains of its own, and gives soft labels for every target token.
 
 chains/            what it wrote, shard by shard
 rationales.jsonl   its chains that are complete and right, in the order of the examples
@@ -70,7 +70,7 @@ class AnnotateStage(Stage):
                     f"student learns from the teacher's {len(teachers):,} alone"
                 )
             items = make_training_items(train, [teachers, own], job.task, label_only=True)
-            # A student that learns from the teacher's chains alone has label-only lessons of its own.
+            # A student that learns from the teacher's chains alone has label-only items of its own.
             known = {item.key for item in items}
             alone = make_training_items(train, [teachers], job.task, label_only=True)
             items += [item for item in alone if item.key not in known]
@@ -146,7 +146,7 @@ class AnnotateStage(Stage):
         soft.mkdir(exist_ok=True)
         annotator = SoftLabelWriter(soft, index, encoder, self.batch_size)
         missing = set(annotator.missing())
-        with job.reporter.bar("annotate: soft labels", total=len(items), unit="lessons") as bar:
+        with job.reporter.bar("annotate: soft labels", total=len(items), unit="items") as bar:
             for number, start in enumerate(range(0, len(items), self.shard)):
                 part = items[start : start + self.shard]
                 if number in missing:

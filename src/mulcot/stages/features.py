@@ -50,7 +50,7 @@ class FeaturesStage(Stage):
     """A teacher that describes every distinct picture, for `captions: true` of rationale and answer; an example that
     has a caption keeps it."""
     budget: Budget = volatile(Budget())
-    """Where the captioner stops; it goes on when this is raised."""
+    """Where the captioner stops; it continues when this is raised."""
     prices: Prices | None = volatile(None)
     """What the captioner's provider charges; without it money is unknown."""
     dtype: DType = "fp16"

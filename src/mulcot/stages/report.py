@@ -28,7 +28,7 @@ class ReportStage(Stage):
     """How many examples the page shows; the run's seed decides which."""
 
     def run(self, job: Job) -> Json:
-        """Writes the page anew."""
+        """Writes the page again."""
         from mulcot.report.pages.report import write_report
 
         out = job.folder / PAGE

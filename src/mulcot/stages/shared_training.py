@@ -67,7 +67,7 @@ class LearningTask:
 
 
 class LearningStage(Stage):
-    """A stage in which a model learns chain and label together; assistant and student differ in their course."""
+    """A model learns chain and label together; assistant and student differ in what they learn from."""
 
     parallel: ClassVar[bool] = True
     bulky: ClassVar[tuple[str, ...]] = STATES
@@ -257,9 +257,11 @@ def training_problems(backbone: Backbone, training: Training) -> list[str]:
     """Settings that do not go together, and trackers that are not installed."""
     problems = training.problems()
     if backbone.vision_cache is not None and backbone.trained != "language":
-        problems.append("backbone.vision_cache needs backbone.trained: language, since a tower that learns sees anew")
+        problems.append("backbone.vision_cache needs backbone.trained: language: a trained tower changes its features")
     if training.sharding == "full" and backbone.trained != "language":
-        problems.append("training.sharding: full needs backbone.trained: language, since not every step has a picture")
+        problems.append(
+            "training.sharding: full needs backbone.trained: language, because some steps contain no picture"
+        )
     return problems
 
 

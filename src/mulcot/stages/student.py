@@ -1,4 +1,4 @@
-"""Stage 5, `student`: a small model learns from all chains and from the assistant's opinion, without it in memory.
+"""Stage 5, `student`: a small model learns from all chains and from the assistant's soft labels, without it in memory.
 
 model/          the best state by dev accuracy: adapter, settings, preprocessing
 checkpoints/    until it is finished: the newest states, to continue from
@@ -53,9 +53,9 @@ class GoldLabels(LearningStage):
 
     @classmethod
     def like(cls, other: LearningStage, job: Job, items: int) -> Self:
-        """With another stage's model and as many steps as it made of so many lessons."""
+        """With another stage's model and as many steps as it made of so many items."""
         training = other.training
-        # Of an epoch: fewer lessons make fewer steps, so there are more epochs with looks as far apart.
+        # Of an epoch: fewer items make fewer steps, so there are more epochs with looks as far apart.
         many, few = (-(-number // training.batch_size) for number in (items, len(training_examples(job))))
         longer = {"epochs": training.epochs * many / few, "evaluate_every": training.evaluate_every * many / few}
         objective = JointObjective(label=other.objective.label, normalise=other.objective.normalise)
@@ -95,8 +95,8 @@ class StudentStage(LearningStage):
     the hard labels alone."""
 
     without_distillation: bool = False
-    """Train the same backbone a second time, with as many steps, on the gold labels alone: what distillation is worth.
-    It is kept in `without_distillation/` and evaluated beside the student."""
+    """Train the same backbone a second time, with as many steps, on the gold labels alone, to measure what
+    distillation adds. It is kept in `without_distillation/` and evaluated beside the student."""
 
     def run(self, job: Job) -> Json:
         """The student, then what it is measured against."""

@@ -68,7 +68,7 @@ class TeacherStage(Stage):
     """Who writes the chains."""
     preset: Preset = "checked"
     """`checked` keeps chains that are complete, end with the right label, give no hint away and pass the filters.
-    `published` keeps stage 2 as it comes, as the method's paper does, as long as every field is there."""
+    `published` keeps stage 2 as it comes, as the published pipeline does, as long as every field is there."""
     splits: tuple[Literal["train", "dev", "test"], ...] = Field(default=("train",), min_length=1)
     """Whose examples get chains."""
     only_unexplained: bool = False
@@ -83,7 +83,7 @@ class TeacherStage(Stage):
     pilot: Pilot | None = volatile(Pilot())
     """A random sample that goes first; null asks about everything at once."""
     budget: Budget = volatile(Budget())
-    """Where the stage stops; it goes on when this is raised."""
+    """Where the stage stops; it continues when this is raised."""
     prices: Prices | None = volatile(None)
     """What the provider charges; without it money is unknown."""
     cache: Path | None = volatile(None)

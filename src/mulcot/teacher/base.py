@@ -207,7 +207,7 @@ class Session(Protocol):
         """The reply, or `CallError`. Throttles and repeats by itself. `Interrupted` after `drain`."""
 
     def drain(self) -> None:
-        """Starts nothing any more: what is in flight finishes, whoever waits gets `Interrupted`."""
+        """Starts nothing any more: what is in flight finishes, a waiting request gets `Interrupted`."""
 
     def load(self) -> Load:
         """How busy it is."""

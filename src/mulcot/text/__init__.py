@@ -1,4 +1,4 @@
-"""Texts from strangers: cleaned where the recipe asks for it, defused always."""
+"""Untrusted texts: cleaned where the recipe asks for it, defused always."""
 
 from mulcot.text.cleaning import Cleaning
 from mulcot.text.control_tokens import defuse

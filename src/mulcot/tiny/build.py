@@ -1,7 +1,7 @@
 """Builds one tiny backbone in three stages: seeing, copying, reading.
 
 The same seed gives the same bytes with the same versions of torch and transformers on the same kind of processor. An
-interrupted build goes on behind its last finished stage.
+interrupted build continues after its last finished stage.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class TinyScores(Record):
     labels: float
     """Accuracy on the labels of posts."""
     majority: float
-    """What always guessing the commonest label reaches on the same posts."""
+    """What always guessing the most frequent label reaches on the same posts."""
 
     def lines(self) -> list[str]:
         """One line per figure."""

@@ -43,7 +43,7 @@ class Mix:
     salad: float = 0.0
     """How often the post is words in no order, to be repeated."""
     questions: bool = False
-    """Whether heads ask for the facts on the way; see `language.py`."""
+    """Whether heads ask for the facts on the way; see `train_language.py`."""
 
 
 COPYING = Mix(long={"caption": 4, "repeat": 1}, short={"repeat": 1, "hear": 4, "compare": 3}, salad=0.33)

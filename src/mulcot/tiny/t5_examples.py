@@ -1,7 +1,7 @@
 """What the tiny T5 learns from: drawn questions to read, boards to look at; never which choice is right.
 
 A lesson asks for what is written or shown, about things drawn at random: it is no closer to the right choice than to
-any other. What it asks for can be written in one way only; a lesson that may be answered in any order teaches a model
+any other. What it asks for can be written in one way only; an example that may be answered in any order teaches a model
 this small not to listen to what is asked. Where it asks about one thing, the last sentence says the found value again,
 as a rationale ends with what it found. Facts are what words of a question should know, wherever they stand: the words
 of a choice its letter, the name of a thing what the board shows of it, an animal what the hint says that it eats.

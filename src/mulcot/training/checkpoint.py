@@ -89,9 +89,9 @@ def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
         weights: dict[str, Any] = load_file(newest / "weights.safetensors")
         moments: Any = _nested(load_file(newest / "optimizer.safetensors"))
     except (OSError, ValueError, SafetensorError) as error:
-        hint = "Delete it; training goes on from the checkpoint before it, or starts anew."
+        hint = "Delete it; training continues from the checkpoint before it, or restarts from the beginning."
         raise RunError(f"the checkpoint {newest} is damaged: {error}", hint=hint) from None
-    anew = "Delete the checkpoints folder to start this stage anew."
+    anew = "Delete the checkpoints folder to restart this stage."
     if state["format"] != FORMAT:
         raise RunError(f"{newest} has format {state['format']}; this version reads {FORMAT}", hint=anew)
     if _names(model) != set(weights):

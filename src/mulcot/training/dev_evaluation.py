@@ -17,7 +17,7 @@ Tie = Literal["macro_f1", "weighted_f1"]
 
 
 class DevEvaluator:
-    """Scores the model of a desk; every process takes its share of the examples."""
+    """Scores a model on dev; every process takes its share of the examples."""
 
     def __init__(
         self, encoder: ExampleEncoder, dev: Sequence[Example], train: Sequence[Example], *, tie: Tie, batch_size: int

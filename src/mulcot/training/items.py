@@ -26,7 +26,7 @@ class TrainingItem:
     """One example with one chain, or with its label alone."""
 
     key: str
-    """The example's id and who wrote the chain: unique among lessons."""
+    """The example's id and who wrote the chain: unique among training items."""
     example: Example
     chain: str | None
 
@@ -94,7 +94,7 @@ class TrainingItems:
 def make_training_items(
     examples: Iterable[Example], chains: Sequence[Iterable[Rationale]], task: Task, *, label_only: bool
 ) -> list[TrainingItem]:
-    """One lesson per chain, in the order of the examples; `label_only` adds the examples that have none."""
+    """One item per chain, in the order of the examples; `label_only` adds the examples that have none."""
     written: dict[str, list[Rationale]] = {}
     for source in chains:
         for rationale in source:
@@ -111,7 +111,7 @@ def make_training_items(
 
 
 def ids_hash(example: Encoded) -> str:
-    """A hash of all token ids of a lesson, segment by segment: soft labels fit only a row with equal ids."""
+    """A hash of all token ids of an item, segment by segment: soft labels fit only a row with equal ids."""
     digest = hashlib.sha256()
     segments = [example.prefix]
     for branch in (example.chain, example.label):

@@ -53,7 +53,7 @@ class Packed:
 
 @dataclass(frozen=True)
 class Learned:
-    """What a batch was worth: `total` is to be differentiated, `curves` are sums to be looked at."""
+    """The losses of a batch: `total` is to be differentiated, `curves` are sums to be looked at."""
 
     total: Tensor
     curves: Mapping[str, Tensor]

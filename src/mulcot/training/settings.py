@@ -44,7 +44,7 @@ class Linear(Settings):
 
 
 class Training(Settings):
-    """The training loop. The defaults are the published ones where the method's papers state them."""
+    """The training loop. The defaults are the published ones where they are stated."""
 
     epochs: float = Field(default=20, gt=0)
     """How often each example is seen."""
@@ -64,7 +64,7 @@ class Training(Settings):
     evaluate_every: float = Field(default=1.0, gt=0)
     """Epochs between looks at dev accuracy; the best state is kept."""
     patience: int | None = Field(default=None, ge=1)
-    """Stop after this many looks without a better one; null goes on to the end."""
+    """Stop after this many looks without a better one; null continues to the end."""
     group_by_length: bool = True
     """Puts examples of like length into one step, which saves padding; the order stays deterministic."""
     checkpoint_minutes: float = volatile(10.0, gt=0)

@@ -227,7 +227,7 @@ def refuse_other_tokenizer(assistants: str, student: LoadedModel) -> None:
 
 
 def remake_hint(folder: Path) -> str:
-    """How soft labels are made anew."""
+    """How soft labels are made again."""
     return f"Delete {folder} and {folder.parent / 'stage.json'}, then run the recipe again."
 
 

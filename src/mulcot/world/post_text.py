@@ -1,4 +1,4 @@
-"""Writing posts, and hearing what a post says: the same vocabulary in both directions."""
+"""Writing posts, and parsing them back: the same vocabulary in both directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lessons: how each asks, solves and explains its questions. Data: `lessons.py`; pictures: `boards.py`."""
+"""The kinds of questions: how each asks, solves and explains. Data: `science_vocabulary.py`; pictures: `boards.py`."""
 
 from __future__ import annotations
 

@@ -30,12 +30,12 @@ def ceilings_table() -> str:
 
 
 def lessons_table() -> str:
-    """Every lesson with its question and its place at school."""
+    """Every kind of question with its place at school."""
     rows = (
         (name, lesson.sentence, lesson.board or "none", SUBJECTS[name].subject, SUBJECTS[name].grade)
         for name, lesson in LESSONS.items()
     )
-    return _table(("lesson", "question", "picture", "subject", "grade"), rows)
+    return _table(("kind", "question", "picture", "subject", "grade"), rows)
 
 
 def _rules() -> Iterator[tuple[str, ...]]:

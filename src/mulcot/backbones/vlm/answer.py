@@ -1,4 +1,4 @@
-"""Everything a model has to say about some examples: label scores on one branch, a chain on the other."""
+"""What a model answers about some examples: label scores on one branch, a chain on the other."""
 
 from __future__ import annotations
 

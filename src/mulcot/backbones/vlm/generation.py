@@ -61,7 +61,7 @@ class ChainDecoder:
         return sum(not slot.ended for slot in self._slots)
 
     def join(self, prefilled: Prefilled, keys: Sequence[str] | None = None) -> None:
-        """Begins a chain for everyone who was read; `keys` decide the samples, by default the examples' ids."""
+        """Begins a chain for every example that was read; `keys` decide the samples, by default the examples' ids."""
         self._close_ranks()
         self._read()
         if self._batch is None:

@@ -34,7 +34,7 @@ class Network(nn.Module):
         self.attention: Attention = attention
         self.vision_cache: VisionCache | None = None
         self.batch_invariant = False
-        """Whether what a frozen tower sees in a picture must not depend on its batch; see `sight`."""
+        """Whether what a frozen tower sees in a picture must not depend on its batch; see `vision_cache`."""
         self._wanted_BW: Tensor | None = None
         self.train(model.training)
 

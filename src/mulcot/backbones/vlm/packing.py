@@ -6,7 +6,7 @@
 
 A token looks at itself and at earlier tokens of its own branch and of branch 0. So the label is blind to the chain,
 both branches start where the prefix ends, and each is computed as if the other were not there, while the prefix is
-computed once. Where every label of a label set is scored, the label branch forks once more in the same way, into twigs.
+computed once. Where every label of a label set is scored, the label branch forks once more, into choices.
 
 Letters: B rows, S tokens of a row, A rope axes, T target tokens of the batch, N patches, F values of a patch,
 I pictures.
@@ -87,7 +87,7 @@ class Batch:
 
 
 class Place(NamedTuple):
-    """Where tokens stand: at which place of the row, in which branch, in which twig."""
+    """Where tokens stand: at which place of the row, in which branch, in which choice."""
 
     place: Tensor
     branch: Tensor

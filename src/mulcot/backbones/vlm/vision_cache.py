@@ -4,7 +4,7 @@
 
 A file is named after everything that decides its bits: the patches themselves, the tower's weights and settings, and
 what it was computed on. So nothing ever goes stale, and stages and runs may share a folder. Files appear whole; one
-that does not fit its SHA-256 is made anew.
+that does not fit its SHA-256 is made again.
 
 Matrix products of another size differ in their last bits, so the features of a picture depend on its batch unless the
 tower takes pictures one by one. It does so wherever features are kept; and on the CPU, where a stage could keep them

@@ -1,4 +1,4 @@
-"""The lines of a text file from a stranger: UTF-8, one by one, a bad line rejected alone."""
+"""The lines of an untrusted text file: UTF-8, one by one, a bad line rejected alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which column of a stranger's table means what, and how a record becomes an example."""
+"""Which column of an untrusted table means what, and how a record becomes an example."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _names(names: Any, path: Path) -> list[str]:
-    """Plain names from a stranger's file: none may lead elsewhere."""
+    """Plain names from an untrusted file: none may lead elsewhere."""
     if not isinstance(names, list) or not names:
         raise DataError(f"{path} lists nothing", hint="Save the dataset again.")
     for name in names:

@@ -40,7 +40,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("errors", "Errors and confidence", parts.errors),
     Section("grounding", "Grounding and faithfulness", parts.grounding),
     Section("gallery", "Examples", parts.gallery),
-    Section("provenance", "How to make it again", parts.provenance),
+    Section("provenance", "Reproduce this run", parts.provenance),
 )
 
 

@@ -71,7 +71,7 @@ class Card:
 
     @property
     def digest(self) -> str:
-        """Tells this chain from one that is written anew."""
+        """Tells this chain from a rewritten one."""
         return chain_digest(self.chain.fields) if self.chain else ""
 
     @property

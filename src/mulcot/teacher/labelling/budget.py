@@ -1,7 +1,7 @@
-"""What the teacher may cost: declared prices, a budget, and a purse that is asked before every request.
+"""What the teacher may cost: declared prices, a budget, and a tracker that is asked before every request.
 
 Nobody's price list is built in, since prices change: what is not declared is unknown, never 0. Before a request is
-sent its worst case is set aside; when that no longer fits, the purse waits for what is under way and then closes. So
+sent its worst case is set aside; when that no longer fits, the tracker waits for what is under way and then closes. So
 the money goes far, and a reply never costs more than is left, as far as the server keeps to the limits it was given.
 """
 
@@ -45,7 +45,7 @@ class Prices(Settings):
 
 
 class Budget(Settings):
-    """Where the stage stops, cleanly, over everything ever asked in this run folder. Raised later, it goes on."""
+    """Where the stage stops, cleanly, over everything ever asked in this run folder. With more, it continues."""
 
     money: float | None = Field(default=None, gt=0)
     """In the currency of `prices`, which it needs."""
@@ -129,7 +129,7 @@ class BudgetTracker:
         self._wake()
 
     def close(self) -> None:
-        """Lets nobody wait any longer."""
+        """Wakes every waiting request."""
         self._closed = True
         self._wake()
 
@@ -184,7 +184,7 @@ class BudgetTracker:
 
 
 class BudgetedSession:
-    """A session whose requests are paid from a purse. What the ledger or the cache knows never comes here."""
+    """A session whose requests are counted against a budget. What the ledger or the cache knows never comes here."""
 
     def __init__(self, session: Session, budget_tracker: BudgetTracker) -> None:
         self._session = session

@@ -1,4 +1,4 @@
-"""One example on its way to a chain: the question that stands open, the answer to it, the next question.
+"""The dialogue about one example: the question that stands open, the answer to it, the next question.
 
 The same path is walked in two ways: `replay` answers from what is committed, `settle` asks. So an interrupted run
 continues exactly where it stood, and the final files are written from the committed replies alone.

@@ -1,4 +1,4 @@
-"""The examples a teacher is asked about: a stream that can be begun anew, in the order of the dataset."""
+"""The examples a teacher is asked about: a stream that can be begun again, in the order of the dataset."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Asking about a whole dataset: what is settled is skipped, the pilot goes first, the rest follows side by side.
 
-Of each example one byte is kept: whether it is settled. Examples are read when there is a free hand, and their replies
+Of each example one byte is kept: whether it is settled. Examples are read when a worker is free, and their replies
 lie in the ledger; so memory does not grow with the dataset.
 """
 
@@ -53,7 +53,7 @@ class LabellingRun:
 
     dialogues: Dialogues
     examples: Callable[[], Iterable[Example]]
-    """Begins the same stream anew."""
+    """Begins the same stream again."""
     budget_tracker: BudgetTracker
     reporter: Reporter
     unanswered: dict[str, str] = field(default_factory=dict)
@@ -156,7 +156,7 @@ class LabellingRun:
     async def _settle(
         self, client: Client, stop: Stop, example: Example, last_stage: int = LABEL_GIVEN
     ) -> DialogueOutcome | None:
-        """The outcome, or None where this example got no reply. What concerns all examples stops the campaign."""
+        """The outcome, or None where this example got no reply. What concerns all examples stops the run."""
         try:
             outcome = await self.dialogues.settle(example, client.ask, last_stage=last_stage)
         except MediaError as error:

@@ -1,7 +1,7 @@
 """What the teacher answers without being told the label: the first reply that names one, right or wrong.
 
 Later replies do not count. Some of them were asked for because the first answer was wrong or its chain was held back,
-and whoever chooses among answers by the label makes the teacher look better than it is.
+and choosing among answers by the label would make the teacher look better than it is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Ratings by hand, as the review page saves them: means, and how far several raters agree.
 
 Agreement is Krippendorff's alpha for ordinal values: 1 is perfect, 0 is what chance would give, below 0 is worse. It
-allows any number of raters, and that not everybody rated everything.
+allows any number of raters, and missing ratings.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Rating(Record):
 
     rater: str
     chain: str
-    """The chain's hash: a chain that was written anew is another one."""
+    """The chain's hash: a rewritten chain counts as a new one."""
     stage: int = 0
     label: str = ""
     values: Json = field(default_factory=dict)

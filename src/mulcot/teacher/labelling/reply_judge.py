@@ -20,7 +20,7 @@ from mulcot.text import defuse
 
 Preset = Literal["checked", "published"]
 LABEL_GIVEN, LABEL_HIDDEN, UNKNOWN = 2, 1, 0
-"""Whether the teacher had been told the label; unknown for chains that somebody else collected."""
+"""Whether the label was given to the teacher; unknown for chains that somebody else collected."""
 
 _REFUSAL = re.compile(
     r"\bi(?:'m| am) (?:sorry|unable|not able|not comfortable)\b"

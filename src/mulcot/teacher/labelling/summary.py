@@ -75,7 +75,7 @@ def _confusion(summary: Json) -> Iterator[str]:
         for label, row in summary["confusion"].items():
             for predicted, count in row.items():
                 confusion.counts[label, predicted] = count
-        yield f"labels found without being told: {summary['stage1_accuracy']:.1%}"
+        yield f"labels found without the label given: {summary['stage1_accuracy']:.1%}"
         yield from (f"  {line}" for line in confusion.lines())
 
 

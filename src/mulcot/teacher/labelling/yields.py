@@ -30,7 +30,7 @@ NEXT = {
     Verdict.UNANSWERED: "Check the teacher's server; the same command asks again.",
     Verdict.NO_CHAIN: "Most examples have no row in the file: see unmatched.jsonl, backend.columns and backend.match.",
 }
-"""What to do about the commonest reason."""
+"""What to do about the most frequent reason."""
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """What the simulated teacher answers: a function of the request and of nothing else.
 
-Whether it judges a post rightly depends on the post alone, as a real model keeps its opinion when asked again. How its
-reply is malformed depends on the whole request, so asking otherwise helps.
+Whether it judges a post rightly depends on the post alone, as a real model judges it in the
+same way when asked again. How its reply is malformed depends on the whole request, so asking otherwise helps.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ async def run_all(
     stop: Stop | None = None,
     hint: str = CONTINUES,
 ) -> None:
-    """Works on `width` jobs at a time, pulling the next one only when there is a free hand.
+    """Works on `width` jobs at a time, pulling the next one only when a worker is free.
 
     The first error of any job stops everything in the same way as a wish to stop, and is raised. Ctrl-C or SIGTERM
     asks `stop` and raises `Interrupted` after what was under way; the second one does not wait for that.
