@@ -1,8 +1,10 @@
-"""The pages as a whole: no link leads nowhere, every page is found from the README, every command was announced."""
+"""The pages as a whole: links, files and names lead somewhere, the README leads to every page and command."""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from typer.main import get_command
@@ -13,6 +15,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+NAMED = re.compile(r"`((?:src|tests|tools|docs|benchmarks|experiments|recipes)/[\w./]+)`")
+IMPORT = re.compile(r"^from (mulcot[\w.]*) import (.+)$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
 
 
@@ -52,6 +56,34 @@ def test_every_page_is_found_from_the_readme() -> None:
             found.add(page)
             waiting += [target for target, _ in links(page) if target in PAGES]
     assert set(PAGES) - found <= {ROOT / "CHANGELOG.md"}
+
+
+def test_every_file_and_name_that_a_page_shows_exists() -> None:
+    pages = [
+        page for page in PAGES if page.name not in ("CHANGELOG.md", "CONTRIBUTING.md")
+    ]  # the past; what is to come
+    faults = [f"{page.name} {fault}" for page in pages for fault in missing(page.read_text("utf-8"))]
+    assert not faults, "\n".join(["", *faults])
+
+
+def missing(text: str) -> Iterator[str]:
+    yield from (f"names {path}" for path in NAMED.findall(text) if not (ROOT / path).exists())
+    for module, names in IMPORT.findall(text):
+        path = ROOT.joinpath("src", *module.split("."))
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        known = set(top_level(file)) if file.is_file() else set()
+        yield from (f"imports {name} of {module}" for name in re.findall(r"\w+", names) if name not in known)
+
+
+def top_level(file: Path) -> Iterator[str]:
+    for node in ast.parse(file.read_text("utf-8")).body:
+        for part in ast.walk(node) if isinstance(node, ast.If | ast.Assign | ast.AnnAssign) else [node]:
+            if isinstance(part, ast.ClassDef | ast.FunctionDef):
+                yield part.name
+            elif isinstance(part, ast.ImportFrom):
+                yield from (alias.name for alias in part.names)
+            elif isinstance(part, ast.Name):
+                yield part.id
 
 
 def test_every_command_was_announced() -> None:

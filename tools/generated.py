@@ -1,4 +1,4 @@
-"""Writes the generated parts of the docs: `make docs`. With `--check`, fails where a page has gone stale.
+"""Writes the generated parts of the docs: `make docs`. With `--check`, fails where a page is outdated.
 
 A page holds `<!-- generated: NAME -->` ... `<!-- end generated -->`; what stands between is made by GENERATORS[NAME].
 FILES are generated as a whole.
@@ -112,7 +112,7 @@ def _first_line(cls: type) -> str:
 
 
 def tree() -> str:
-    """The rooms of the house, each with the first sentence of its own docstring."""
+    """The packages and modules, each with the first sentence of its own docstring."""
     lines = ["```text", "src/mulcot/"]
     for path in sorted(SOURCE.iterdir(), key=lambda path: path.name):
         file = path / "__init__.py" if path.is_dir() else path
@@ -145,7 +145,7 @@ def layers() -> str:
     tree = ast.parse((ROOT / "tests" / "test_architecture.py").read_text("utf-8"))
     found = [node for node in tree.body if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "LAYERS"]
     lines: list[set[str]] = ast.literal_eval(found[0].value) if found and found[0].value else []
-    rows = ["| line | rooms |", "| --- | --- |"]
+    rows = ["| line | packages and modules |", "| --- | --- |"]
     for number, rooms in enumerate(lines, 1):
         rows.append(f"| {number} | " + ", ".join(f"`{room}`" for room in sorted(rooms)) + " |")
     return "\n".join(rows) + "\n"

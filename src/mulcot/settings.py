@@ -3,7 +3,7 @@
 A plug-in's options are the fields of its class; the string under a field is its documentation, in the JSON Schema and
 in the docs. Unknown keys are refused. A section that is written in part changes its field's default in that part alone:
 where a stage has settings of its own, `training: {epochs: 5}` keeps all the others. Fields made with `volatile` do not
-change a result (concurrency, timeouts) and therefore do not make a finished stage stale.
+change a result (concurrency, timeouts) and therefore do not make a finished stage run again.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     vision/<tower>/ab/abcdef...    a SHA-256, then the features of one picture as safetensors
 
 A file is named after everything that decides its bits: the patches themselves, the tower's weights and settings, and
-what it was computed on. So nothing ever goes stale, and stages and runs may share a folder. Files appear whole; one
+what it was computed on. So nothing ever gets outdated, and stages and runs may share a folder. Files appear whole; one
 that does not fit its SHA-256 is made again.
 
 Matrix products of another size differ in their last bits, so the features of a picture depend on its batch unless the
