@@ -59,9 +59,7 @@ def test_every_page_is_found_from_the_readme() -> None:
 
 
 def test_every_file_and_name_that_a_page_shows_exists() -> None:
-    pages = [
-        page for page in PAGES if page.name not in ("CHANGELOG.md", "CONTRIBUTING.md")
-    ]  # the past; what is to come
+    pages = [page for page in PAGES if page.name not in ("CHANGELOG.md", "CONTRIBUTING.md")]  # past, to come
     faults = [f"{page.name} {fault}" for page in pages for fault in missing(page.read_text("utf-8"))]
     assert not faults, "\n".join(["", *faults])
 
