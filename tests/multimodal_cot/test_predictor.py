@@ -23,14 +23,14 @@ from mulcot.multimodal_cot.model import FusionModel, load_fusion
 from mulcot.multimodal_cot.model_format import ModelFormat
 from mulcot.multimodal_cot.predictor import ModelWithFormat, TwoStagePredictor
 from mulcot.multimodal_cot.question_builder import BuiltQuestion, QuestionBuilder
-from mulcot.multimodal_cot.streaming import RationaleStream
+from mulcot.multimodal_cot.streaming import rationale_detokenizer
 from mulcot.predict.posts import Post
 from mulcot.predict.streaming import StreamEvent
 from mulcot.records import Example, ImageRef, Prediction, Rejected
 from mulcot.tasks.multiple_choice import MultipleChoice
 from mulcot.tasks.saved_task import SavedTask
 
-from ..fusion.conftest import write_t5
+from .conftest import write_t5
 
 POSTS = [
     Post(text="Which one is a mammal?", choices=("a trout", "a whale")),
@@ -95,9 +95,9 @@ def test_two_batches_can_take_turns(predictor: TwoStagePredictor) -> None:
 def test_the_heading_of_a_rationale_is_never_told() -> None:
     words = ["Sol", "ution", ":", " A", " whale", " breathes."]
     model: Any = SimpleNamespace(text=lambda ids: "".join(words[i] for i in ids))
-    one: RationaleStream = RationaleStream(model)
+    one = rationale_detokenizer(model)
     assert [one.add(i) for i in range(6)] == ["", "", "", "A", " whale", " breathes."]
-    assert one.whole().text == "A whale breathes."
+    assert one.text() == "A whale breathes."
 
 
 def test_imported_features_know_some_picture_of_a_question_or_it_is_rejected() -> None:

@@ -14,10 +14,9 @@ import mulcot
 from mulcot import Post, Predictor
 from mulcot.backbones.base import Turn
 from mulcot.backbones.vlm.decoding_settings import Decoding
-from mulcot.backbones.vlm.generation import Chain
 from mulcot.errors import MulcotError
 from mulcot.predict import predictor as module
-from mulcot.predict.prediction import generated_label, scored_label, softmax, with_chain
+from mulcot.predict.prediction import label_prediction, softmax, with_chain, written_label
 from mulcot.records import Example, ImageRef, Prediction, Rejected
 from mulcot.tasks.base import Purpose
 from mulcot.tasks.multiple_choice import MultipleChoice
@@ -130,14 +129,14 @@ def test_control_tokens_of_a_post_reach_the_model_as_text(predictor: Predictor) 
 def test_endless_and_empty_chains_are_told(predictor: Predictor) -> None:
     (endless,) = predictor.predict([Post(text="go on")])
     assert endless.cut
-    empty = with_chain(Prediction(id="p", label="positive"), Sentiment(), POST, Chain((), "", True))
+    empty = with_chain(Prediction(id="p", label="positive"), "", Sentiment().read(""), complete=True)
     assert (empty.chain, empty.chain_problem, empty.cut, empty.agrees) == ("", "empty", False, None)
 
 
 @pytest.mark.parametrize(("said", "agrees"), [("positive", True), ("negative", False)])
 def test_label_and_chain_are_compared(said: str, agrees: bool) -> None:
     text = f'"Text_analysis": "Praise."\n"Prediction": "{said}"'
-    found = with_chain(Prediction(id="p", label="positive"), Sentiment(), POST, Chain((1,), text, True))
+    found = with_chain(Prediction(id="p", label="positive"), text, Sentiment().read(text), complete=True)
     assert (found.chain_label, found.agrees) == (said, agrees)
     assert found.fields == {"Text_analysis": "Praise.", "Prediction": said}
     assert Prediction.from_json(json.loads(found.to_line())) == found
@@ -145,7 +144,7 @@ def test_label_and_chain_are_compared(said: str, agrees: bool) -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_scores_that_are_no_numbers_give_no_label(bad: float) -> None:
-    found = scored_label(Sentiment(), POST, (-1.0, bad, -2.0), 1.0)
+    found = label_prediction("p", Sentiment().labels(), (-1.0, bad, -2.0), 1.0)
     assert (found.label, found.problem, found.probabilities) == (None, "not_finite", {})
     assert "NaN" not in found.to_line()
 
@@ -186,9 +185,12 @@ def test_the_published_protocol_writes_both_and_reads_the_label(predictor: Predi
 
 
 def test_generated_labels_are_read_by_both_rules() -> None:
-    strict = generated_label(Sentiment(), POST, Chain((1,), '"Prediction": **neutral**', True))
+    def read(reply: str) -> Prediction:
+        return written_label("p", reply, Sentiment().read(reply), Sentiment().read_published(reply))
+
+    strict = read('"Prediction": **neutral**')
     assert (strict.label, strict.published_label) == ("neutral", None)
-    none = generated_label(Sentiment(), POST, Chain((1,), "who knows", True))
+    none = read("who knows")
     assert (none.label, none.published_label, none.problem) == (None, None, "no_prediction")
 
 

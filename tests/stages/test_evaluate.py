@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.backbones.vlm.decoding_settings import Decoding
-from mulcot.backbones.vlm.generation import Chain
 from mulcot.backbones.vlm.network import Network
 from mulcot.datasets.synthetic import Synthetic
 from mulcot.errors import MulcotError, NothingUsable, TrainingError
@@ -304,7 +303,7 @@ def test_faithfulness_is_measured_on_whole_chains(job: Job) -> None:
     for example in examples:
         chain = predictor.task.write_chain(write_chain(Truth.from_json(example.truth or {}), 0))
         own = Prediction(id=example.id, label=example.label)
-        said.append(with_chain(own, predictor.task, example, Chain((1,), chain, True)))
+        said.append(with_chain(own, chain, predictor.task.read(chain, example), complete=True))
     data = EvaluationSet("train", examples, job.gallery())
     found = faithfulness.measure_faithfulness(predictor, data, said, job.folder / "predictions", Reporter.silent())
     assert found.chain.examples == 6

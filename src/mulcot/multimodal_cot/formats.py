@@ -19,6 +19,7 @@ from typing import Literal
 from mulcot.multimodal_cot.lettered_question import LetteredQuestion, clean
 from mulcot.multimodal_cot.questions import Shortenable
 from mulcot.records import Example, Rationale
+from mulcot.tasks.base import Reading
 from mulcot.tasks.chain_task import PREDICTION
 
 RationaleFormat = Literal["QCM-E", "QCM-LE"]
@@ -80,6 +81,19 @@ def rationale_target(rationale: str) -> str:
 def read_rationale(reply: str) -> str:
     """The rationale in a reply, without its heading."""
     return one(reply).removeprefix(SOLUTION).strip()
+
+
+def rationale_reading(asked: LetteredQuestion, rationale: str) -> Reading:
+    """What a rationale says: all of it is the one field of the chain, and its last sentence may name a label."""
+    named = asked.concluded(rationale)
+    problem = "" if named is not None else "no_prediction" if rationale else "empty"
+    return Reading(fields={RATIONALE: rationale} if rationale else {}, prediction=named, problem=problem)
+
+
+def answer_reading(asked: LetteredQuestion, answer: str) -> Reading:
+    """What the part of a reply that names the answer says."""
+    named = asked.read(answer)
+    return Reading(prediction=named, problem="" if named is not None else "no_prediction" if answer else "empty")
 
 
 def answer_source(asked: LetteredQuestion, form: AnswerFormat, rationale: str = "") -> Parts:

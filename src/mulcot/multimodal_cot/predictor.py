@@ -21,7 +21,7 @@ from mulcot.errors import MulcotError
 from mulcot.features.store import FeatureStore
 from mulcot.media import Gallery
 from mulcot.multimodal_cot.feature_lookup import FeatureLookup
-from mulcot.multimodal_cot.formats import RATIONALE, answer_choices, read_rationale, read_reply
+from mulcot.multimodal_cot.formats import answer_choices, answer_reading, rationale_reading, read_rationale, read_reply
 from mulcot.multimodal_cot.generate_and_score import WrittenText
 from mulcot.multimodal_cot.model import FusionModel, load_fusion
 from mulcot.multimodal_cot.model_format import ModelFormat, find_pair, load_model_format
@@ -31,7 +31,7 @@ from mulcot.multimodal_cot.runner import ChoiceScores, T5Runner
 from mulcot.multimodal_cot.streaming import StreamedRationale, stream_rationales
 from mulcot.predict.model_folders import find_model, load_temperature
 from mulcot.predict.posts import Post
-from mulcot.predict.prediction import softmax
+from mulcot.predict.prediction import label_prediction, with_chain, written_label
 from mulcot.predict.streaming import StreamEvent
 from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.rundir import file_hash
@@ -246,23 +246,9 @@ class TwoStagePredictor:
         scores = self._runner(model, built).score(questions, [answer_choices(one.asked) for one in built])
         rows = zip(built, rationales, scores, strict=True)
         return [
-            _with_rationale(self._scored_prediction(one, scored), one, rationale) for one, rationale, scored in rows
+            _with_rationale(_scored_label(one, scored, self.temperature), one, rationale)
+            for one, rationale, scored in rows
         ]
-
-    def _scored_prediction(self, one: BuiltQuestion, scored: ChoiceScores) -> Prediction:
-        logprobs = scored.logprobs
-        shares = softmax(logprobs, self.temperature)
-        if shares is None:
-            return Prediction(id=one.example.id, problem="not_finite")
-        labels = one.asked.labels
-        best = max(range(len(labels)), key=lambda place: logprobs[place])
-        return Prediction(
-            id=one.example.id,
-            label=labels[best],
-            probabilities=dict(zip(labels, shares, strict=True)),
-            logprobs=dict(zip(labels, logprobs, strict=True)),
-            shortened=scored.shortened,
-        )
 
     def _generated(
         self, built: Sequence[BuiltQuestion], rationales: Sequence[StreamedRationale | None]
@@ -272,7 +258,9 @@ class TwoStagePredictor:
         questions = self._questions(built, rationales)
         replies = self._runner(model, built).write(questions, Decoding(max_tokens=ANSWER_ROOM))
         rows = zip(built, rationales, replies, strict=True)
-        return [_with_rationale(_read(one, reply.text, reply), one, rationale) for one, rationale, reply in rows]
+        return [
+            _with_rationale(_written_label(one, reply.text, reply), one, rationale) for one, rationale, reply in rows
+        ]
 
     def _questions(
         self, built: Sequence[BuiltQuestion], rationales: Sequence[StreamedRationale | None]
@@ -292,7 +280,7 @@ class TwoStagePredictor:
         for one, reply in zip(built, self._runner(model, built).write(questions, self.decoding), strict=True):
             said = read_reply(reply.text, model_format.format)  # type: ignore[arg-type]
             rationale = None if said.rationale is None else StreamedRationale(said.rationale, reply.complete)
-            found.append(_with_rationale(_read(one, said.answer, reply), one, rationale))
+            found.append(_with_rationale(_written_label(one, said.answer, reply), one, rationale))
         return found
 
     def _runner(self, model: FusionModel, built: Sequence[BuiltQuestion]) -> T5Runner:
@@ -301,34 +289,21 @@ class TwoStagePredictor:
         return T5Runner(model, lookup.find(pictures), self.batch_size)
 
 
-def _read(one: BuiltQuestion, answer: str, reply: WrittenText) -> Prediction:
-    label = one.asked.read(answer)
-    return Prediction(
-        id=one.example.id,
-        label=label,
-        reply=reply.text,
-        published_label=one.asked.read_published(reply.text),
-        shortened=reply.shortened,
-        problem="" if label is not None else "no_prediction" if answer else "empty",
-    )
+def _scored_label(one: BuiltQuestion, scored: ChoiceScores, temperature: float) -> Prediction:
+    labels = one.asked.labels
+    return label_prediction(one.example.id, labels, scored.logprobs, temperature, shortened=scored.shortened)
+
+
+def _written_label(one: BuiltQuestion, answer: str, reply: WrittenText) -> Prediction:
+    reading, published = answer_reading(one.asked, answer), one.asked.read_published(reply.text)
+    return written_label(one.example.id, reply.text, reading, published, shortened=reply.shortened)
 
 
 def _with_rationale(prediction: Prediction, one: BuiltQuestion, rationale: StreamedRationale | None) -> Prediction:
-    """The prediction with its rationale, and whether both say the same."""
     if rationale is None:
         return prediction
-    named = one.asked.concluded(rationale.text)
-    both = prediction.label is not None and named is not None
-    return dataclasses.replace(
-        prediction,
-        chain=rationale.text,
-        fields={RATIONALE: rationale.text} if rationale.text else {},
-        chain_label=named,
-        chain_problem="" if named is not None else "no_prediction" if rationale.text else "empty",
-        cut=not rationale.complete,
-        shortened=prediction.shortened or rationale.shortened,
-        agrees=prediction.label == named if both else None,
-    )
+    text, reading = rationale.text, rationale_reading(one.asked, rationale.text)
+    return with_chain(prediction, text, reading, complete=rationale.complete, shortened=rationale.shortened)
 
 
 def _without_label(found: Prediction) -> Prediction:

@@ -10,7 +10,7 @@ from mulcot.multimodal_cot.formats import SOLUTION, read_rationale
 from mulcot.multimodal_cot.model import FusionModel
 from mulcot.multimodal_cot.questions import Question
 from mulcot.multimodal_cot.runner import T5Runner
-from mulcot.predict.streaming import UNFINISHED, StreamEvent
+from mulcot.predict.streaming import Detokenizer, StreamEvent
 
 
 class StreamedRationale(NamedTuple):
@@ -23,40 +23,9 @@ class StreamedRationale(NamedTuple):
     """The question was longer than the model reads."""
 
 
-class RationaleStream:
-    """One rationale, piece by piece and without its heading."""
-
-    def __init__(self, model: FusionModel, *, shortened: bool = False) -> None:
-        self._model = model
-        self._shortened = shortened
-        self.ids: list[int] = []
-        self.complete = False
-        self._said = ""
-
-    def add(self, token: int) -> str:
-        """What can be said now."""
-        self.ids.append(token)
-        reply = self._model.text(self.ids)
-        # What has come so far may still become the heading, or a letter.
-        if SOLUTION.startswith(reply) or reply.endswith(UNFINISHED):
-            return ""
-        return self._new(read_rationale(reply))
-
-    def rest(self) -> str:
-        """What is left at the end."""
-        return self._new(self.whole().text)
-
-    def whole(self) -> StreamedRationale:
-        """All of it."""
-        return StreamedRationale(
-            read_rationale(self._model.text(self.ids)), self.complete, len(self.ids), self._shortened
-        )
-
-    def _new(self, text: str) -> str:
-        if not text.startswith(self._said):
-            return ""
-        piece, self._said = text[len(self._said) :], text
-        return piece
+def rationale_detokenizer(model: FusionModel) -> Detokenizer:
+    """Tokens to a rationale piece by piece, without its heading."""
+    return Detokenizer(lambda ids: read_rationale(model.text(ids)), SOLUTION)
 
 
 def stream_rationales(
@@ -64,10 +33,11 @@ def stream_rationales(
 ) -> Generator[StreamEvent, None, list[StreamedRationale]]:
     """A piece for every token, empty for rows that are not `streamed`; returns the whole rationales, in order."""
     encoded = [runner.model.encode(question) for question in questions.values()]
-    rows, texts = list(questions), [RationaleStream(runner.model, shortened=one.cut) for one in encoded]
+    rows, texts = list(questions), [rationale_detokenizer(runner.model) for _ in encoded]
+    complete = [False] * len(rows)
     for place, token in runner.stream_tokens(encoded, decoding):
         if token is None:
-            texts[place].complete = True
+            complete[place] = True
         elif rows[place] in streamed:
             yield StreamEvent(rows[place], texts[place].add(token))
         else:
@@ -76,4 +46,7 @@ def stream_rationales(
     for row, text in zip(rows, texts, strict=True):
         if row in streamed and (rest := text.rest()):
             yield StreamEvent(row, rest)
-    return [text.whole() for text in texts]
+    return [
+        StreamedRationale(text.text(), whole, len(text.ids), one.cut)
+        for text, whole, one in zip(texts, complete, encoded, strict=True)
+    ]

@@ -1,4 +1,4 @@
-"""From scores and replies to a `Prediction`."""
+"""From scores and readings to a `Prediction`, whatever wrote or scored."""
 
 from __future__ import annotations
 
@@ -6,49 +6,54 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from mulcot.backbones.vlm.generation import Chain
-from mulcot.records import Example, Prediction
-from mulcot.tasks.base import Task
+from mulcot.records import Prediction
+from mulcot.tasks.base import Reading
 
 
-def scored_label(task: Task, example: Example, logprobs: Sequence[float], temperature: float) -> Prediction:
+def label_prediction(
+    example_id: str, labels: Sequence[str], logprobs: Sequence[float], temperature: float, *, shortened: bool = False
+) -> Prediction:
     """The likeliest label, and how likely each is: always one of the label set, whatever the model would write."""
     shares = softmax(logprobs, temperature)
     if shares is None:
-        return Prediction(id=example.id, problem="not_finite")
-    labels = task.labels(example)
+        return Prediction(id=example_id, problem="not_finite")
     best = max(range(len(labels)), key=lambda index: logprobs[index])
     return Prediction(
-        id=example.id,
+        id=example_id,
         label=labels[best],
         probabilities=dict(zip(labels, shares, strict=True)),
         logprobs=dict(zip(labels, logprobs, strict=True)),
+        shortened=shortened,
     )
 
 
-def generated_label(task: Task, example: Example, reply: Chain) -> Prediction:
+def written_label(
+    example_id: str, reply: str, reading: Reading, published: str | None, *, shortened: bool = False
+) -> Prediction:
     """The label that a reply names, by our rule and by the published one; it may name none."""
-    reading = task.read(reply.text, example)
     return Prediction(
-        id=example.id,
+        id=example_id,
         label=reading.prediction,
-        reply=reply.text,
-        published_label=task.read_published(reply.text, example),
+        reply=reply,
+        published_label=published,
+        shortened=shortened,
         problem=reading.problem,
     )
 
 
-def with_chain(prediction: Prediction, task: Task, example: Example, chain: Chain) -> Prediction:
+def with_chain(
+    prediction: Prediction, chain: str, reading: Reading, *, complete: bool, shortened: bool = False
+) -> Prediction:
     """The prediction with its chain, and whether both say the same."""
-    reading = task.read(chain.text, example)
     known = prediction.label is not None and reading.prediction is not None
     return dataclasses.replace(
         prediction,
-        chain=chain.text,
+        chain=chain,
         fields=reading.fields,
         chain_label=reading.prediction,
         chain_problem=reading.problem,
-        cut=not chain.complete,
+        cut=not complete,
+        shortened=prediction.shortened or shortened,
         agrees=prediction.label == reading.prediction if known else None,
     )
 

@@ -21,7 +21,7 @@ from mulcot.backbones.base import BACKBONE_FILE, Turn, load_folder
 from mulcot.backbones.vlm.answer import ModelAnswer, answers
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.encoded import Encoded
-from mulcot.backbones.vlm.generation import stream
+from mulcot.backbones.vlm.generation import Chain, stream
 from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.backbones.vlm.prefill import prefill
 from mulcot.errors import MediaError, MulcotError
@@ -29,7 +29,7 @@ from mulcot.media import Gallery
 from mulcot.media.safe_opening import DEFAULT_LIMITS
 from mulcot.predict.model_folders import find_model, load_temperature
 from mulcot.predict.posts import Post, Prepared, example_of
-from mulcot.predict.prediction import generated_label, scored_label, with_chain
+from mulcot.predict.prediction import label_prediction, with_chain, written_label
 from mulcot.predict.streaming import Detokenizer, StreamEvent, stream_batch
 from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.rundir import file_hash
@@ -148,7 +148,7 @@ class Predictor:
         asked = self._ask(item, gallery, Wanted(chain=True, label=False), 0)
         if isinstance(asked, Rejected):
             raise MulcotError(f"this input is rejected: {asked.detail}", hint=f"The reason is {asked.reason!r}.")
-        detokenizer = Detokenizer(self.model)
+        detokenizer = Detokenizer(self.model.text)
         for token in stream(prefill(self.model, [asked.encoded], self.decoding.max_tokens), self.decoding):
             if piece := "" if token.end else detokenizer.add(token.id):
                 yield piece
@@ -230,8 +230,9 @@ class Predictor:
         example, said = one
         prediction = Prediction(id=example.id)
         if want.label:
-            prediction = scored_label(self.task, example, said.label_logprobs, self.temperature)
-        return prediction if said.chain is None else with_chain(prediction, self.task, example, said.chain)
+            labels = self.task.labels(example)
+            prediction = label_prediction(example.id, labels, said.label_logprobs, self.temperature)
+        return prediction if said.chain is None else self._with_chain(prediction, example, said.chain)
 
     def _with_written_label(self, one: tuple[Example, ModelAnswer] | Rejected) -> Prediction | Rejected:
         """With the label that was written."""
@@ -239,7 +240,9 @@ class Predictor:
             return one
         example, said = one
         assert said.chain is not None
-        return generated_label(self.task, example, said.chain)
+        reply = said.chain.text
+        reading, published = self.task.read(reply, example), self.task.read_published(reply, example)
+        return written_label(example.id, reply, reading, published)
 
     def _with_written_chain(
         self, before: Prediction | Rejected, one: tuple[Example, ModelAnswer] | Rejected
@@ -251,7 +254,10 @@ class Predictor:
             return one
         example, said = one
         assert said.chain is not None
-        return with_chain(before, self.task, example, said.chain)
+        return self._with_chain(before, example, said.chain)
+
+    def _with_chain(self, prediction: Prediction, example: Example, chain: Chain) -> Prediction:
+        return with_chain(prediction, chain.text, self.task.read(chain.text, example), complete=chain.complete)
 
 
 def _pictures(item: Post | Example, gallery: Gallery | None) -> list[Image.Image]:

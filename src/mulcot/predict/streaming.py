@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mulcot.backbones.vlm.decoding_settings import Decoding
@@ -11,7 +11,7 @@ from mulcot.backbones.vlm.generation import stream
 from mulcot.backbones.vlm.label_scoring import score_labels
 from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.backbones.vlm.prefill import prefill
-from mulcot.predict.prediction import scored_label, with_chain
+from mulcot.predict.prediction import label_prediction, with_chain
 from mulcot.records import Example, Prediction, Rejected
 from mulcot.tasks.base import Task
 
@@ -36,23 +36,33 @@ class StreamEvent(NamedTuple):
 class Detokenizer:
     """Tokens to text piece by piece; a letter of several tokens shows only when the last of them is there."""
 
-    def __init__(self, model: LoadedModel) -> None:
-        self._model = model
-        self._ids: list[int] = []
+    def __init__(self, text: Callable[[Sequence[int]], str], heading: str = "") -> None:
+        self._text = text
+        """What tokens say; it may leave the heading out, once that is whole."""
+        self._heading = heading
+        self.ids: list[int] = []
         self._said = ""
 
     def add(self, token: int) -> str:
         """What can be said now."""
-        self._ids.append(token)
-        text = self._model.text(self._ids)
-        if text.endswith(UNFINISHED) or not text.startswith(self._said):
-            return ""
-        piece, self._said = text[len(self._said) :], text
-        return piece
+        self.ids.append(token)
+        text = self.text()
+        # What has come so far may still become a letter, or the heading.
+        return "" if text.endswith(UNFINISHED) or self._heading.startswith(text) else self._new(text)
 
     def rest(self) -> str:
         """What is left at the end."""
-        return self._model.text(self._ids).removeprefix(self._said)
+        return self._new(self.text())
+
+    def text(self) -> str:
+        """All of it."""
+        return self._text(self.ids)
+
+    def _new(self, text: str) -> str:
+        if not text.startswith(self._said):
+            return ""
+        piece, self._said = text[len(self._said) :], text
+        return piece
 
 
 def stream_batch(
@@ -71,14 +81,15 @@ def stream_batch(
     scores = score_labels(model, encoded) if prefilled is None else prefilled.scores_EQ
     assert scores is not None
     found = [
-        scored_label(task, example, tuple(row[: len(task.labels(example))]), temperature)
+        label_prediction(example.id, labels, tuple(row[: len(labels)]), temperature)
         for example, row in zip(examples, scores.tolist(), strict=True)
+        for labels in (task.labels(example),)
     ]
     for place, prediction in enumerate(found):
         yield StreamEvent(rows[place], prediction, prefilled is None, 0 if prefilled else len(encoded[place].prefix))
     if prefilled is None:
         return
-    detokenizer = {place: Detokenizer(model) for place, row in enumerate(rows) if row in streamed}
+    detokenizer = {place: Detokenizer(model.text) for place, row in enumerate(rows) if row in streamed}
     for token in stream(prefilled, decoding):
         place, row = token.row, rows[token.row]
         yield StreamEvent(row, detokenizer[place].add(token.id) if place in detokenizer and not token.end else "")
@@ -86,5 +97,6 @@ def stream_batch(
             continue
         if place in detokenizer and (rest := detokenizer[place].rest()):
             yield StreamEvent(row, rest)
-        whole = with_chain(found[place], task, examples[place], token.chain)
-        yield StreamEvent(row, whole, True, len(encoded[place].prefix), len(token.chain.ids))
+        chain = token.chain
+        whole = with_chain(found[place], chain.text, task.read(chain.text, examples[place]), complete=chain.complete)
+        yield StreamEvent(row, whole, True, len(encoded[place].prefix), len(chain.ids))

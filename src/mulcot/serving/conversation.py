@@ -70,7 +70,7 @@ def encode(model: LoadedModel, talk: Conversation) -> Encoded:
 
 def _write(model: LoadedModel, encoded: dict[int, Encoded], decoding: Decoding) -> Iterator[tuple[int, JobEvent]]:
     places, asked = list(encoded), list(encoded.values())
-    detokenizer = [Detokenizer(model) for _ in asked]
+    detokenizer = [Detokenizer(model.text) for _ in asked]
     texts, written, complete = [""] * len(asked), [0] * len(asked), [False] * len(asked)
     for token in stream(prefill(model, asked, decoding.max_tokens), decoding):
         row, piece = token.row, ""
