@@ -22,12 +22,13 @@ import time
 from pathlib import Path
 
 from mulcot.backbones.qwen_vl import QwenVL
+from mulcot.backbones.vlm.example_encoder import ExampleEncoder
 from mulcot.datasets.base import read
 from mulcot.datasets.twitter import Twitter
 from mulcot.media import Gallery, Store
 from mulcot.records import Example, Rationale
 from mulcot.tasks.aspect_sentiment import AspectSentiment
-from mulcot.training.items import ExampleEncoder, TrainingItems, make_training_items
+from mulcot.training.items import TrainingItems, make_training_items
 from mulcot.training.prefetch import Feed
 from mulcot.training.settings import Training
 

@@ -9,10 +9,11 @@ from PIL import Image
 from small import chain
 
 from mulcot.backbones.qwen_vl import QwenVL
+from mulcot.backbones.vlm.example_encoder import ExampleEncoder
 from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.records import Example, ImageRef, Rationale
 from mulcot.tasks.sentiment import Sentiment
-from mulcot.training.items import ExampleEncoder, TrainingItems, ids_hash, make_training_items
+from mulcot.training.items import TrainingItems, ids_hash, make_training_items
 from mulcot.training.prefetch import Feed
 from mulcot.training.settings import Training
 

@@ -17,6 +17,7 @@ from toy import train
 from mulcot.backbones.base import load_folder
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.example_encoder import ExampleEncoder, TrainingItem
 from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.backbones.vlm.packing import pack
 from mulcot.backbones.vlm.picture_patches import PatchProcessor
@@ -29,7 +30,7 @@ from mulcot.objectives.total_loss import BatchSoftTargets, Joint, Losses
 from mulcot.records import Example, ImageRef, Rationale
 from mulcot.tasks.sentiment import Sentiment
 from mulcot.training.in_memory_teacher import in_memory_teacher
-from mulcot.training.items import ExampleEncoder, TrainingItem, make_training_items
+from mulcot.training.items import make_training_items
 from mulcot.training.loop import Score
 from mulcot.training.soft_label_store import SoftIndex, SoftLabelledItems, SoftLabelStore, SoftLabelWriter
 

@@ -10,15 +10,15 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mulcot.backbones.base import Turn
-from mulcot.backbones.vlm.encoded import Branch, Encoded
+from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.example_encoder import ExampleEncoder
 from mulcot.backbones.vlm.label_scoring import score_labels
 from mulcot.evaluation.ask_model import EvaluationSet, EvalVariant, ask_set, labels_of
 from mulcot.evaluation.scores import ChainTest, Faithfulness, PictureTest
 from mulcot.predict.predictor import Predictor
 from mulcot.progress import Reporter
 from mulcot.records import Example, Prediction, Rejected
-from mulcot.tasks.base import Purpose, Task
+from mulcot.tasks.base import Task
 
 Answered = tuple[Example, Prediction]
 
@@ -66,7 +66,7 @@ class ChainTests:
 
     def __init__(self, predictor: Predictor, data: EvaluationSet, reporter: Reporter) -> None:
         self.predictor = predictor
-        self.data = data
+        self.encoder = ExampleEncoder(predictor.model, predictor.task, data.gallery)
         self.reporter = reporter
 
     def run(self, answered: Sequence[Answered]) -> ChainTest | None:
@@ -120,13 +120,7 @@ class ChainTests:
         return found
 
     def _question(self, example: Example, part: Mapping[str, str], last: str) -> Encoded:
-        model, task = self.predictor.model, self.predictor.task
-        begun, ways = continuations(task, example, part, last)
-        pictures = [self.data.gallery.open(image) for image in example.images]
-        asked = model.encode(example.id, pictures, chain=Turn(prompt=task.prompt(example, Purpose.CHAIN)))
-        assert asked.chain is not None
-        prompt = (*asked.chain.prompt, *model.words.encode_text(begun))
-        return dataclasses.replace(asked, chain=None, label=Branch(prompt, choices=tuple(map(model.target, ways))))
+        return self.encoder.begun(example, *continuations(self.predictor.task, example, part, last))
 
 
 def continuations(task: Task, example: Example, part: Mapping[str, str], last: str) -> tuple[str, list[str]]:

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
-from PIL import Image
 
-from mulcot.backbones.base import BACKBONE_FILE, Turn, load_folder
+from mulcot.backbones.base import BACKBONE_FILE, load_folder
 from mulcot.backbones.vlm.answer import ModelAnswer, answers
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.example_encoder import ExampleEncoder, pictures_of
 from mulcot.backbones.vlm.generation import Chain, stream
 from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.backbones.vlm.prefill import prefill
@@ -33,7 +33,6 @@ from mulcot.predict.prediction import label_prediction, with_chain, written_labe
 from mulcot.predict.streaming import Detokenizer, StreamEvent, stream_batch
 from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.rundir import file_hash
-from mulcot.tasks.base import Purpose
 from mulcot.tasks.saved_task import SavedTask, load_task
 
 ROUNDS = 4
@@ -68,6 +67,7 @@ class Predictor:
         self.model = model
         self._saved = asked
         self.task = asked.task
+        self._encoder = ExampleEncoder(model, asked.task)
         self.cleaning = asked.cleaning
         self.temperature = temperature
         """What label scores are divided by for calibrated probabilities."""
@@ -205,23 +205,14 @@ class Predictor:
         if isinstance(example, Rejected):
             return example
         try:
-            pictures = _pictures(item, gallery)
+            pictures = item.pictures(DEFAULT_LIMITS) if isinstance(item, Post) else pictures_of(item, gallery)
         except MediaError as error:
             return Rejected(source=source, reason=error.reason, detail=error.message, id=example.id)
-        asked = self._encode(example, pictures, want)
-        if len(asked.encoded.prefix) > self.longest:
-            detail = f"picture and post are {len(asked.encoded.prefix):,} tokens, allowed {self.longest:,}"
+        encoded = self._encoder.question(example, pictures, **want._asdict())
+        if len(encoded.prefix) > self.longest:
+            detail = f"picture and post are {len(encoded.prefix):,} tokens, allowed {self.longest:,}"
             return Rejected(source=source, reason="too_long", detail=detail, id=example.id)
-        return asked
-
-    def _encode(self, example: Example, pictures: Sequence[Image.Image], want: Wanted) -> Prepared:
-        ask = self.task.prompt(example, Purpose.LABEL)
-        if want.written:
-            return Prepared(example, self.model.encode(example.id, pictures, chain=Turn(prompt=ask)))
-        chain = Turn(prompt=self.task.prompt(example, Purpose.CHAIN)) if want.chain else None
-        choices = tuple(self.task.write_label(label) for label in self.task.labels(example))
-        label = Turn(prompt=ask, choices=choices) if want.label else None
-        return Prepared(example, self.model.encode(example.id, pictures, chain=chain, label=label))
+        return Prepared(example, encoded)
 
     def _scored_prediction(self, one: tuple[Example, ModelAnswer] | Rejected, want: Wanted) -> Prediction | Rejected:
         """With the scored label, the chain, or both."""
@@ -258,11 +249,3 @@ class Predictor:
 
     def _with_chain(self, prediction: Prediction, example: Example, chain: Chain) -> Prediction:
         return with_chain(prediction, chain.text, self.task.read(chain.text, example), complete=chain.complete)
-
-
-def _pictures(item: Post | Example, gallery: Gallery | None) -> list[Image.Image]:
-    if isinstance(item, Post):
-        return item.pictures(DEFAULT_LIMITS)
-    if item.images and gallery is None:
-        raise MediaError("missing_image", "the example has a picture, but no gallery was given to find it in")
-    return [gallery.open(image) for image in item.images] if gallery is not None else []

@@ -26,7 +26,7 @@ from mulcot.stages.base import Job, Stage
 from mulcot.stages.shared_training import MODEL, chains_of, load_model, training_examples, weights_hash
 
 if TYPE_CHECKING:
-    from mulcot.training.items import ExampleEncoder, TrainingItem
+    from mulcot.backbones.vlm.example_encoder import ExampleEncoder, TrainingItem
 
 
 class AnnotateStage(Stage):
@@ -55,7 +55,8 @@ class AnnotateStage(Stage):
 
     def run(self, job: Job) -> Json:
         """Samples what is missing, chooses, then stores what is missing."""
-        from mulcot.training.items import ExampleEncoder, make_training_items
+        from mulcot.backbones.vlm.example_encoder import ExampleEncoder
+        from mulcot.training.items import make_training_items
         from mulcot.training.stopping import memory_advice
 
         encoder = ExampleEncoder(load_model(job, "assistant"), job.task, job.gallery())

@@ -18,7 +18,7 @@ from mulcot.stages.base import Job
 from mulcot.stages.shared_training import LearningStage, LearningTask, chains_of, training_examples
 
 if TYPE_CHECKING:
-    from mulcot.training.items import ExampleEncoder
+    from mulcot.backbones.vlm.example_encoder import ExampleEncoder
 
 PUBLISHED = QwenVL(model="Qwen/Qwen2.5-VL-7B-Instruct", lora=Lora(dropout=0.2))
 

@@ -27,8 +27,9 @@ from mulcot.tasks.saved_task import SavedTask, save_task
 from mulcot.training.settings import Training
 
 if TYPE_CHECKING:
+    from mulcot.backbones.vlm.example_encoder import ExampleEncoder
     from mulcot.backbones.vlm.loaded import LoadedModel
-    from mulcot.training.items import ExampleEncoder, TrainingItems
+    from mulcot.training.items import TrainingItems
     from mulcot.training.learner import Teach
     from mulcot.training.loop import Plan, Result
     from mulcot.training.processes import Machine
@@ -98,7 +99,7 @@ class LearningStage(Stage):
         """Trains, or continues, and keeps the best state as the stage's model."""
         import torch
 
-        from mulcot.training.items import ExampleEncoder
+        from mulcot.backbones.vlm.example_encoder import ExampleEncoder
         from mulcot.training.loop import fit
 
         machine = self._machine(job)

@@ -34,7 +34,8 @@ from mulcot.stages.shared_training import (
 )
 
 if TYPE_CHECKING:
-    from mulcot.training.items import ExampleEncoder, TrainingItem, TrainingItems
+    from mulcot.backbones.vlm.example_encoder import ExampleEncoder, TrainingItem
+    from mulcot.training.items import TrainingItems
     from mulcot.training.learner import Teach
 
 PUBLISHED = QwenVL(model="Qwen/Qwen2.5-VL-3B-Instruct")

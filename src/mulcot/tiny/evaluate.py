@@ -14,7 +14,6 @@ from mulcot.backbones.vlm.answer import answer
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.encoded import Encoded
 from mulcot.records import Example, ImageRef, Record
-from mulcot.tasks.base import Purpose
 from mulcot.tasks.sentiment import Sentiment
 from mulcot.tiny.pretraining_examples import READING, Mix, lesson
 from mulcot.world import chains, vocabulary
@@ -23,7 +22,8 @@ from mulcot.world.posts import posts
 from mulcot.world.scene import Scene
 
 if TYPE_CHECKING:
-    from mulcot.backbones.vlm.loaded import LoadedModel
+    from mulcot.backbones.vlm.example_encoder import ExampleEncoder
+from mulcot.backbones.vlm.loaded import LoadedModel
 
 BATCH = 50
 LONGEST = 80
@@ -113,13 +113,12 @@ def reading(model: LoadedModel, count: int, seed: int = 0) -> tuple[float, float
 def judging(model: LoadedModel, count: int, seed: int = 0) -> tuple[float, float]:
     """Accuracy on the labels of posts, and that of guessing, which it should equal before any fine-tuning."""
     task, right = Sentiment(), 0
+    encoder = ExampleEncoder(model, task)
     labels = task.labels()
     rows, truths = [], []
     for number, post in enumerate(posts(seed, "test", count)):
         example = Example(id=str(number), split="test", text=post.text, images=(ImageRef(path=""),))
-        choices = tuple(task.write_label(label) for label in labels)
-        turn = Turn(prompt=task.prompt(example, Purpose.LABEL), choices=choices)
-        rows.append(model.encode(str(number), [paint(post.scene)], label=turn))
+        rows.append(encoder.question(example, [paint(post.scene)], label=True))
         truths.append(post.truth.label)
     for batch in _batches(list(zip(rows, truths, strict=True))):
         for found, (_, label) in zip(answer(model, [row for row, _ in batch], Decoding()), batch, strict=True):

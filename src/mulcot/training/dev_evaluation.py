@@ -7,9 +7,9 @@ from typing import Literal
 
 from mulcot.backbones.vlm.answer import answer
 from mulcot.backbones.vlm.decoding_settings import Decoding
+from mulcot.backbones.vlm.example_encoder import ExampleEncoder
 from mulcot.metrics.classification import LabelMeasures, classify
 from mulcot.records import Example
-from mulcot.training.items import ExampleEncoder
 from mulcot.training.loop import Score
 from mulcot.training.processes import Machine
 

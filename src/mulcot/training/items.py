@@ -7,63 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from mulcot.backbones.base import Turn
 from mulcot.backbones.vlm.encoded import Encoded
-from mulcot.backbones.vlm.loaded import LoadedModel
-from mulcot.media import Gallery
+from mulcot.backbones.vlm.example_encoder import ExampleEncoder, TrainingItem
 from mulcot.objectives.total_loss import BatchSoftTargets
 from mulcot.records import Example, Rationale
-from mulcot.tasks.base import Purpose, Task
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingItem:
-    """One example with one chain, or with its label alone."""
-
-    key: str
-    """The example's id and who wrote the chain: unique among training items."""
-    example: Example
-    chain: str | None
-
-
-class ExampleEncoder:
-    """Prepares examples for one model: prompts, pictures, targets."""
-
-    def __init__(self, model: LoadedModel, task: Task, gallery: Gallery) -> None:
-        self.model = model
-        self.task = task
-        self.gallery = gallery
-
-    def item(self, item: TrainingItem, *, choices: bool = False) -> Encoded:
-        """Chain and label with their targets; with `choices`, the whole label set on the label branch."""
-        chain = None
-        if item.chain is not None:
-            chain = Turn(prompt=self.task.prompt(item.example, Purpose.CHAIN), target=item.chain)
-        label = self._label(item.example, choices=choices, target=True)
-        return self._encode(item.key, item.example, chain, label)
-
-    def question(self, example: Example, *, chain: bool = False, label: bool = False) -> Encoded:
-        """What is asked of the model, without any answer."""
-        asked = Turn(prompt=self.task.prompt(example, Purpose.CHAIN)) if chain else None
-        return self._encode(example.id, example, asked, self._label(example, choices=True) if label else None)
-
-    def _label(self, example: Example, *, choices: bool, target: bool = False) -> Turn:
-        labels = self.task.labels(example) if choices else ()
-        written = self.task.write_label(example.label) if target and example.label is not None else None
-        return Turn(
-            prompt=self.task.prompt(example, Purpose.LABEL),
-            target=written,
-            choices=tuple(self.task.write_label(label) for label in labels),
-        )
-
-    def _encode(self, key: str, example: Example, chain: Turn | None, label: Turn | None) -> Encoded:
-        pictures = [self.gallery.open(image) for image in example.images]
-        return self.model.encode(key, pictures, chain=chain, label=label)
+from mulcot.tasks.base import Task
 
 
 class TrainingItems:

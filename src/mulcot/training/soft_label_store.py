@@ -23,6 +23,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.example_encoder import ExampleEncoder, TrainingItem
 from mulcot.backbones.vlm.label_scoring import ABSENT, SLICE, label_scores
 from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.backbones.vlm.packing import hidden_states, pack
@@ -31,7 +32,7 @@ from mulcot.objectives.soft_targets import TopK, soft_labels
 from mulcot.objectives.total_loss import BatchSoftTargets
 from mulcot.records import Json, Record
 from mulcot.rundir import atomic, write_json
-from mulcot.training.items import ExampleEncoder, TrainingItem, TrainingItems, ids_hash
+from mulcot.training.items import TrainingItems, ids_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
