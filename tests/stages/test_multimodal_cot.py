@@ -33,7 +33,9 @@ from mulcot.records import Example, Prediction, Rejected, read_lines
 from mulcot.report.example_gallery import draw_cases
 from mulcot.report.run import read_run
 from mulcot.rundir import file_hash
+from mulcot.stages.answer import AnswerStage
 from mulcot.stages.rationale import RationaleStage
+from mulcot.stages.shared_training import DevEvaluation
 from mulcot.world.science import make_question
 from mulcot.world.science_chains import write_science_chain
 
@@ -70,6 +72,11 @@ def hashes(stage: Path) -> dict[str, str]:
 def scores(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((folder / "run/6-evaluate/scores.json").read_text("utf-8"))
     return found
+
+
+def test_what_is_watched_may_be_set_in_part() -> None:
+    assert AnswerStage(watch={"train": 50}).watch == DevEvaluation(dev=400, train=50)
+    assert RationaleStage(watch={"dev": None}).watch == DevEvaluation(dev=None, train=200)
 
 
 def test_what_the_answer_stage_reads_is_explained_and_by_folds_that_have_not_seen_it(science: Path) -> None:

@@ -6,14 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from mulcot.datasets.base import Dataset
 from mulcot.evaluation.views import View, apply_view
 from mulcot.media import Gallery
 from mulcot.predict.predictor import Predictor
-from mulcot.predict.resumable_output import InputRow, ResumableOutput
+from mulcot.predict.resumable_output import Answer, InputRow, ResumableOutput
 from mulcot.progress import Reporter
-from mulcot.records import Example, Prediction, Rejected
+from mulcot.records import Example, Json, Prediction, Rejected
 
 AGAIN = "Delete it and run the same command again."
 
@@ -45,17 +46,30 @@ class EvalVariant:
 def ask_set(
     predictor: Predictor, variant: EvalVariant, data: EvaluationSet, folder: Path, reporter: Reporter
 ) -> list[Prediction | Rejected]:
-    """The model's answers in the order of the examples; those that an interrupted run left are not asked again."""
-    path = folder / data.name / f"{variant.name}.jsonl"
+    """The model's answers to a set, asked as the variant says."""
     want = {"generate": variant.generate, "label_only": variant.label_only}
     examples, gallery = apply_view(variant.view, data.examples, data.gallery)
-    answers_file = ResumableOutput(path, {**predictor.identity(), **want, "view": variant.view}, hint=AGAIN)
-    label = f"evaluate: {variant.name} on {data.name}"
-    with reporter.bar(label, total=len(examples), unit="examples") as bar:
-        rows = (InputRow(f"{data.name}:{number}", example) for number, example in enumerate(examples, 1))
-        for done in answers_file.run(rows, lambda items: predictor.predict(items, gallery, **want), predictor.portion):
-            bar.advance(done - bar.done)
-    return read_answers(path)
+    made = AnswerFile(predictor, folder / data.name / f"{variant.name}.jsonl", {**want, "view": variant.view})
+    return made.ask(examples, lambda items: predictor.predict(items, gallery, **want), reporter)
+
+
+class AnswerFile(NamedTuple):
+    """A model's answers to one set, `<set>/<name>.jsonl`, and what they are made with."""
+
+    predictor: Predictor
+    path: Path
+    settings: Json
+    """What decides the answers besides the model."""
+
+    def ask(self, examples: Sequence[Example], answer: Answer, reporter: Reporter) -> list[Prediction | Rejected]:
+        """All of them in the order of the examples; those that an interrupted run left are not asked again."""
+        name = self.path.parent.name
+        output = ResumableOutput(self.path, {**self.predictor.identity(), **self.settings}, hint=AGAIN)
+        with reporter.bar(f"evaluate: {self.path.stem} on {name}", total=len(examples), unit="examples") as bar:
+            rows = (InputRow(f"{name}:{number}", example) for number, example in enumerate(examples, 1))
+            for done in output.run(rows, answer, self.predictor.portion):
+                bar.advance(done - bar.done)
+        return read_answers(self.path)
 
 
 def read_answers(path: Path) -> list[Prediction | Rejected]:

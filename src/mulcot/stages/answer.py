@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -16,7 +16,7 @@ from pydantic import model_validator
 
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.datasets.base import Dataset
-from mulcot.errors import DataError, StageMissing
+from mulcot.errors import StageMissing
 from mulcot.multimodal_cot.formats import AnswerFormat, SourcedRationale, human_rationale
 from mulcot.multimodal_cot.model_format import ModelFormat
 from mulcot.multimodal_cot.rationales import EXPLAINED, TAUGHT, Authors, find_rationales, load_explained, load_taught
@@ -26,18 +26,25 @@ from mulcot.stages.base import Job, Stage
 from mulcot.stages.shared_captions import need_captions
 from mulcot.stages.shared_t5_training import (
     PUBLISHED,
-    T5DevEvaluation,
+    WATCH,
     all_examples,
     captioned,
     features_of,
     fusion_problems,
-    keep_model,
     load_runner,
     open_machine,
     teacher_chains,
     train_t5,
 )
-from mulcot.stages.shared_training import MODEL, STATES, examples_of, part_of, training_examples, warn_of_one_answer
+from mulcot.stages.shared_training import (
+    MODEL,
+    STATES,
+    DevEvaluation,
+    examples_of,
+    keep_model,
+    training_examples,
+    warn_of_one_answer,
+)
 from mulcot.tasks.base import Task
 from mulcot.training.settings import Training
 
@@ -77,8 +84,8 @@ class AnswerStage(Stage):
     """Which model learns."""
     training: Training = PUBLISHED
     """How long and how fast."""
-    watch: T5DevEvaluation = T5DevEvaluation()
-    """What is looked at meanwhile."""
+    watch: DevEvaluation = WATCH
+    """What is looked at meanwhile: by default 400 examples of dev, with `dev: null` all of them, as published."""
     decoding: Decoding = Decoding(max_tokens=64)
     """How `QCM-RA` and `QCM-AR` are written on dev; the other formats are scored."""
 
@@ -117,7 +124,7 @@ class AnswerStage(Stage):
             need_captions(train)
         if self.format in WITH_RATIONALE:
             train = [example for example in train if example.id in reasons]
-        watched = self._watched(job, train)
+        watched = self.watch.examples(captioned(job, examples_of(job, "dev")), train, job.seed)
         runner = load_runner(self.backbone, job, features, self.watch.batch_size)
         questions = [
             self._model_format.question(job.task, one, reasons.get(one.id, NOTHING).text, taught=True) for one in train
@@ -133,7 +140,7 @@ class AnswerStage(Stage):
             judge=self._judge(job, runner, watched, reasons),
         )
         if machine.rank == 0:
-            keep_model(job, result.best_folder, job.folder / MODEL, self._answering_format(job))
+            keep_model(job, result.best_folder, job.folder / MODEL, self._answering_format(job).save)
         machine.release()
         warn_of_one_answer(job, self.name, result.best.value, *watched)
         sources = Counter(reasons.get(example.id, NOTHING).source for example in train)
@@ -175,15 +182,6 @@ class AnswerStage(Stage):
         lectures = {one.id: human_rationale(one, lecture=True) for one in all_examples(job)}
         mixed = {key: lectures.get(key) if reason.source == "human" else None for key, reason in taught.items()}
         return {key: mixed[key] or reason for key, reason in taught.items()}
-
-    def _watched(self, job: Job, train: Sequence[Example]) -> tuple[list[Example], list[Example]]:
-        """The examples of dev and of the training data that are looked at meanwhile."""
-        dev = part_of(captioned(job, examples_of(job, "dev")), self.watch.dev, job.seed)
-        watched = part_of(train, self.watch.train, job.seed)
-        if not dev and not watched:
-            hint = "Give the dataset a dev split, or set watch.train above 0."
-            raise DataError("answer: nothing tells which state is best", hint=hint)
-        return dev, watched
 
     def _judge(
         self,

@@ -14,7 +14,7 @@ both models; `majority` always gives the most frequent answer of the training da
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from mulcot.backbones.vlm.decoding_settings import Decoding
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mulcot.evaluation.scores import SetScores
     from mulcot.evaluation.set_results import SetResults
     from mulcot.multimodal_cot.predictor import TwoStagePredictor
+    from mulcot.predict.resumable_output import Answer
 
 Baseline = Literal["majority", "text_only", "no_rationale", "gold_rationale"]
 Answers = list[Prediction | Rejected]
@@ -105,10 +106,15 @@ class EvaluateQuestionsStage(SetsStage):
 
     def _fill(self, job: Job, set_results: SetResults, predictor: TwoStagePredictor, temperature: float | None) -> None:
         """Everyone's answers to one set."""
+        from mulcot.evaluation.ask_model import AnswerFile
         from mulcot.metrics.floors import majority
 
         examples, gallery = set_results.data.examples, set_results.data.gallery
-        ask = _Asker(job, set_results.data.name, predictor)
+        folder = job.folder / "predictions" / set_results.data.name
+
+        def ask(who: str, some: Sequence[Example], answer: Answer) -> Answers:
+            return AnswerFile(predictor, folder / f"{who}.jsonl", {"who": who}).ask(some, answer, job.reporter)
+
         if "majority" in self.baselines:
             usual = majority([example.label or "" for example in training_examples(job)])
             always = [Prediction(id=example.id, label=usual) for example in examples]
@@ -160,40 +166,16 @@ class EvaluateQuestionsStage(SetsStage):
 
     def _temperature(self, job: Job, predictor: TwoStagePredictor) -> float | None:
         """Fitted on dev; None where dev has nothing to fit on."""
+        from mulcot.evaluation.ask_model import AnswerFile
         from mulcot.evaluation.scoring import probability_table
         from mulcot.metrics.calibration import fit_temperature
 
         dev, gallery = captioned(job, examples_of(job, DEV)), job.gallery()
-        answers = _Asker(job, DEV, predictor, "calibration")(PAIR, dev, lambda some: predictor.predict(some, gallery))
+        made = AnswerFile(predictor, job.folder / "calibration" / DEV / f"{PAIR}.jsonl", {"who": PAIR})
+        answers = made.ask(dev, lambda some: predictor.predict(some, gallery), job.reporter)
         pairs = [(e, a) for e, a in zip(dev, answers, strict=True) if isinstance(a, Prediction)]
         rows, right = probability_table(job.task, pairs)
         return fit_temperature(rows, right) if rows else None
-
-
-class _Asker:
-    """Keeps answers in files that an interrupted run continues."""
-
-    def __init__(self, job: Job, name: str, predictor: TwoStagePredictor, folder: str = "predictions") -> None:
-        self.job = job
-        self.name = name
-        self.predictor = predictor
-        self.folder = folder
-
-    def __call__(
-        self, who: str, examples: Sequence[Example], answer: Callable[[Sequence[Example]], Answers]
-    ) -> Answers:
-        """The answers in the order of the examples."""
-        from mulcot.evaluation.ask_model import AGAIN, read_answers
-        from mulcot.predict.resumable_output import InputRow, ResumableOutput
-
-        path = self.job.folder / self.folder / self.name / f"{who}.jsonl"
-        answers_file = ResumableOutput(path, {**self.predictor.identity(), "who": who}, hint=AGAIN)
-        label = f"evaluate: {who} on {self.name}"
-        with self.job.reporter.bar(label, total=len(examples), unit="questions") as bar:
-            rows = (InputRow(f"{self.name}:{number}", example) for number, example in enumerate(examples, 1))
-            for done in answers_file.run(rows, answer, self.predictor.portion):
-                bar.advance(done - bar.done)
-        return read_answers(path)
 
 
 def _taught(job: Job) -> Mapping[str, SourcedRationale]:

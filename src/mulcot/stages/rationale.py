@@ -40,17 +40,16 @@ from mulcot.stages.base import Job, Stage
 from mulcot.stages.shared_captions import need_captions
 from mulcot.stages.shared_t5_training import (
     PUBLISHED,
-    T5DevEvaluation,
+    WATCH,
     all_examples,
     features_of,
     fusion_problems,
-    keep_model,
     load_runner,
     open_machine,
     teacher_chains,
     train_t5,
 )
-from mulcot.stages.shared_training import MODEL, STATES, part_of
+from mulcot.stages.shared_training import MODEL, STATES, DevEvaluation, keep_model, part_of
 from mulcot.tasks.base import Task
 from mulcot.training.settings import Training
 
@@ -83,8 +82,9 @@ class RationaleStage(Stage):
     """Which model learns."""
     training: Training = PUBLISHED
     """How long and how fast."""
-    watch: T5DevEvaluation = T5DevEvaluation()
-    """What is looked at meanwhile."""
+    watch: DevEvaluation = WATCH
+    """What is looked at meanwhile: by default 400 examples of dev, with `dev: null` all of them, as published. Training
+    examples count only where dev has no rationale."""
     decoding: Decoding = Decoding()
     """How rationales are written."""
     folds: int = Field(default=0, ge=0)
@@ -166,7 +166,7 @@ class RationaleStage(Stage):
             judge=judge,
         )
         if machine.rank == 0:
-            keep_model(job, result.best_folder, folder / MODEL, self._model_format)
+            keep_model(job, result.best_folder, folder / MODEL, self._model_format.save)
         machine.release()
         floor = judge.floor()
         if floor is not None and result.best.value <= floor:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from mulcot.errors import NothingUsable, TrainingError
 from mulcot.features.store import FEATURES, FeatureStore
-from mulcot.multimodal_cot.model_format import ModelFormat
 from mulcot.multimodal_cot.settings import TINY, T5Fusion
 from mulcot.records import Example, Json, Rationale, read_lines
-from mulcot.settings import Settings, volatile
 from mulcot.stages.base import Job
 from mulcot.stages.shared_captions import with_captions
-from mulcot.stages.shared_training import chains_of, device
-from mulcot.tasks.saved_task import SavedTask, save_task
+from mulcot.stages.shared_training import DevEvaluation, chains_of, device
 from mulcot.training.settings import Linear, Training
 
 if TYPE_CHECKING:
@@ -32,16 +26,8 @@ PUBLISHED = Training(epochs=20, batch_size=8, micro_batch=8, learning_rate=8e-5,
 """The published settings of the base models."""
 
 
-class T5DevEvaluation(Settings):
-    """What is looked at while a model trains."""
-
-    dev: int | None = Field(default=400, ge=1)
-    """Examples of dev that decide which state is best; null takes all, as published."""
-    train: int = Field(default=200, ge=0)
-    """Examples of the training data whose accuracy is watched beside it; the stage rationale looks at them only where
-    dev has no example."""
-    batch_size: int = volatile(16, ge=1)
-    """Examples at once."""
+WATCH = DevEvaluation(dev=400)
+"""What is looked at while these models train, where nothing else is set; `dev: null` takes all, as published."""
 
 
 def all_examples(job: Job) -> list[Example]:
@@ -108,17 +94,6 @@ def train_t5(
         )
     )
     return result, source.cut()
-
-
-def keep_model(job: Job, best: Path, target: Path, model_format: ModelFormat) -> None:
-    """The best state becomes a model folder that says by itself how it is asked."""
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(best, part)
-    save_task(SavedTask(job.task, job.dataset.text), part)
-    model_format.save(part)
-    shutil.rmtree(target, ignore_errors=True)
-    part.rename(target)
 
 
 def load_runner(source: T5Fusion | Path, job: Job, features: FeatureStore | None, batch_size: int) -> T5Runner:

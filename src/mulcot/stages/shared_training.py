@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mulcot.backbones.vlm.loaded import LoadedModel
     from mulcot.training.items import TrainingItems
     from mulcot.training.learner import Teach
-    from mulcot.training.loop import Plan, Result
+    from mulcot.training.loop import Plan
     from mulcot.training.processes import Machine
 
 MODEL = "model"
@@ -51,10 +51,27 @@ class DevEvaluation(Settings):
     """Examples of dev that decide which state is best; null takes all."""
     train: int = Field(default=WATCHED_TRAIN_EXAMPLES, ge=0)
     """Examples of the training data whose accuracy is watched beside it."""
+    batch_size: int = volatile(16, ge=1)
+    """Examples at once."""
+
+    def examples(
+        self, dev: Sequence[Example], train: Sequence[Example], seed: int
+    ) -> tuple[list[Example], list[Example]]:
+        """Those of dev and of the training data that are looked at."""
+        watched = part_of(dev, self.dev, seed), part_of(train, self.train, seed)
+        if not any(watched):
+            hint = "Give the dataset a dev split, or set watch.train above 0."
+            raise DataError(
+                "no labelled dev example, and watch.train is 0: nothing tells which state is best", hint=hint
+            )
+        return watched
+
+
+class JointDevEvaluation(DevEvaluation):
+    """With what decides between equals, where labels of a fixed set are scored."""
+
     tie: Literal["macro_f1", "weighted_f1"] = "macro_f1"
     """Decides between states of equal accuracy. Published: weighted F1 on MVSA, macro F1 on Twitter."""
-    batch_size: int = volatile(16, ge=1)
-    """Examples that are scored at once."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,7 @@ class LearningStage(Stage):
     """How chain and label are weighed."""
     training: Training = Training()
     """How long and how fast."""
-    watch: DevEvaluation = DevEvaluation()
+    watch: JointDevEvaluation = JointDevEvaluation()
     """What is looked at meanwhile."""
 
     @abstractmethod
@@ -109,10 +126,10 @@ class LearningStage(Stage):
         if not len(learning_task.source):
             hint = "Read why chains were refused: `mulcot teacher summary`; or set without_chain: label_only."
             raise NothingUsable("there is no chain to learn from, and label-only examples are left out", hint=hint)
-        dev, train = self._watched(job)
+        dev, train = self.watch.examples(examples_of(job, "dev"), training_examples(job), job.seed)
         result = fit(self._plan(job, machine, encoder, learning_task, (dev, train)))
         if machine.rank == 0:
-            _keep_model(job, result)
+            keep_model(job, result.best_folder, job.folder / MODEL)
         machine.release()
         warn_of_one_answer(job, self.name, result.best.value, dev, train)
         return {
@@ -135,17 +152,6 @@ class LearningStage(Stage):
             unused=self.backbone.trained != "language",
             sharded=self.training.sharding == "full",
         )
-
-    def _watched(self, job: Job) -> tuple[list[Example], list[Example]]:
-        """The examples of dev and of the training data that are looked at meanwhile."""
-        dev = part_of(examples_of(job, "dev"), self.watch.dev, job.seed)
-        train = part_of(training_examples(job), self.watch.train, job.seed)
-        if not dev and not train:
-            hint = "Give the dataset a dev split, or set watch.train above 0."
-            raise DataError(
-                "no labelled dev example, and watch.train is 0: nothing tells which state is best", hint=hint
-            )
-        return dev, train
 
     def _plan(
         self,
@@ -239,12 +245,14 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _keep_model(job: Job, result: Result) -> None:
-    """The best state becomes the stage's model; what it was asked is kept beside it."""
-    target, part = job.folder / MODEL, job.folder / ".model.part"
+def keep_model(job: Job, best: Path, target: Path, *save: Callable[[Path], None]) -> None:
+    """The best state becomes a model folder that says by itself how it is asked; `save` adds to it."""
+    part = target.with_name(f".{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(result.best_folder, part)
+    shutil.copytree(best, part)
     save_task(SavedTask(job.task, job.dataset.text), part)
+    for one in save:
+        one(part)
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
 
