@@ -35,7 +35,7 @@ import torch
 from mulcot.backbones.tiny import Tiny
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.predict.posts import Post
-from mulcot.predict.predictor import Predictor
+from mulcot.predict.predictor import JointPredictor
 from mulcot.serving.app import build
 from mulcot.serving.server import bind, make_server
 from mulcot.serving.settings import Serving
@@ -47,10 +47,10 @@ from mulcot.world.posts import make_post
 KINDS = {"label": True, "joint": False}
 
 
-def student(chain: int) -> Predictor:
+def student(chain: int) -> JointPredictor:
     torch.set_num_threads(1)
     model = Tiny(size="student", lora=None).load(trainable=False)
-    return Predictor(model, SavedTask(Sentiment()), decoding=Decoding(max_tokens=chain))
+    return JointPredictor(model, SavedTask(Sentiment()), decoding=Decoding(max_tokens=chain))
 
 
 def question(number: int) -> tuple[str, bytes]:

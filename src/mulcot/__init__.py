@@ -7,15 +7,14 @@ from mulcot.extras import need
 from mulcot.version import __version__
 
 if TYPE_CHECKING:
-    from mulcot.open_predictor import open_predictor
+    from mulcot.open_predictor import Predictor, open_predictor
     from mulcot.predict.posts import Post
-    from mulcot.predict.predictor import Predictor
 
 __all__ = ["Post", "Predictor", "__version__", "open_predictor"]
 
 _LAZY = {
     "Post": "mulcot.predict.posts",
-    "Predictor": "mulcot.predict.predictor",
+    "Predictor": "mulcot.open_predictor",
     "open_predictor": "mulcot.open_predictor",
 }
 _ASKING = ("Predictor", "open_predictor")

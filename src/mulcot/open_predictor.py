@@ -1,17 +1,20 @@
-"""The right predictor for a folder: one model that does everything, or two of which one explains and one answers."""
+"""The right predictor for a folder, whatever the method of its model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from mulcot.backbones.base import BACKBONE_FILE
 from mulcot.multimodal_cot.predictor import TwoStagePredictor
-from mulcot.predict.model_folders import find_model
-from mulcot.predict.predictor import Predictor
+from mulcot.predict.base import Predictor
+from mulcot.predict.predictor import JointPredictor
+
+__all__ = ["Predictor", "open_predictor"]
+
+KINDS: tuple[type[Predictor], ...] = (JointPredictor, TwoStagePredictor)
+"""Imported here, so that `Predictor.load` knows all of them."""
 
 
-def open_predictor(path: Path | str, device: str | None = None, **options: Any) -> Predictor | TwoStagePredictor:
-    """The model of a run folder (its last one), a stage folder or a model folder; `options` as in the predictors."""
-    one = (find_model(Path(path)) / BACKBONE_FILE).is_file()
-    return Predictor.load(path, device, **options) if one else TwoStagePredictor.load(path, device, **options)
+def open_predictor(path: Path | str, device: str | None = None, **options: Any) -> Predictor:
+    """See `Predictor.load`."""
+    return Predictor.load(path, device, **options)

@@ -28,7 +28,7 @@ from mulcot.multimodal_cot.model_format import ModelFormat
 from mulcot.multimodal_cot.settings import T5Fusion
 from mulcot.open_predictor import open_predictor
 from mulcot.predict.posts import Post
-from mulcot.predict.predictor import Predictor
+from mulcot.predict.predictor import JointPredictor
 from mulcot.records import Example, ImageRef, Prediction
 from mulcot.tasks.base import Purpose
 from mulcot.tasks.multiple_choice import MultipleChoice
@@ -135,7 +135,9 @@ def test_merging_changes_the_base(trained: Path, merged: Path, tmp_path: Path) -
 
 def test_a_merged_model_is_asked_like_the_one_it_came_from(trained: Path, merged: Path, tmp_path: Path) -> None:
     post = [Post(text="what a day", image=picture(tmp_path))]
-    first, second = (Predictor.load(path).predict(post, label_only=True)[0] for path in (trained / "5-student", merged))
+    first, second = (
+        JointPredictor.load(path).predict(post, label_only=True)[0] for path in (trained / "5-student", merged)
+    )
     assert first.probabilities == pytest.approx(second.probabilities, abs=1e-5)
 
 

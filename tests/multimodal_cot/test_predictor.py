@@ -145,7 +145,7 @@ def test_the_chain_alone_has_no_label_and_needs_a_model_that_writes_one(tmp_path
         speaker = ModelWithFormat(model, ModelFormat(format=form))
         return TwoStagePredictor(speaker, None, SavedTask(MultipleChoice()), decoding=Decoding(max_tokens=8))
 
-    assert [alone(form).explains_first for form in ("QCM-A", "QCM-AR", "QCM-RA")] == [False, False, True]
+    assert [alone(form).chain_first for form in ("QCM-A", "QCM-AR", "QCM-RA")] == [False, False, True]
     (found,) = alone("QCM-AR").predict(POSTS[:1], chain_only=True)
     assert isinstance(found, Prediction)
     assert (found.label, found.reply) == (None, None)

@@ -8,7 +8,7 @@ import torch
 
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.backbones.vlm.decoding_settings import Decoding
-from mulcot.predict.predictor import Predictor
+from mulcot.predict.predictor import JointPredictor
 from mulcot.tasks.saved_task import SavedTask, save_task
 from mulcot.tasks.sentiment import Sentiment
 
@@ -34,5 +34,5 @@ def copy_of_model(model_folder: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def predictor(model_folder: Path) -> Predictor:
-    return Predictor.load(model_folder, "cpu", decoding=Decoding(max_tokens=12), batch_size=4)
+def predictor(model_folder: Path) -> JointPredictor:
+    return JointPredictor.load(model_folder, "cpu", decoding=Decoding(max_tokens=12), batch_size=4)

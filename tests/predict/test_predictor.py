@@ -16,6 +16,7 @@ from mulcot.backbones.base import Turn
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.errors import MulcotError
 from mulcot.predict import predictor as module
+from mulcot.predict.model_folders import find_model
 from mulcot.predict.prediction import label_prediction, softmax, with_chain, written_label
 from mulcot.records import Example, ImageRef, Prediction, Rejected
 from mulcot.tasks.base import Purpose
@@ -238,7 +239,7 @@ def test_a_run_a_stage_and_a_model_folder_mean_the_same_model(model_folder: Path
     shutil.copytree(model_folder, run / "5-student" / "model")
     (run / "5-student" / "stage.json").write_text('{"stage": "student", "fingerprint": "x"}')
     shutil.copytree(model_folder, run / "7-student" / "model")
-    found = {module.find_model(path) for path in (run, run / "5-student", run / "5-student" / "model")}
+    found = {find_model(path) for path in (run, run / "5-student", run / "5-student" / "model")}
     assert found == {run / "5-student" / "model"}, "the unfinished later stage does not count"
 
 

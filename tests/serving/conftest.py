@@ -7,7 +7,7 @@ import torch
 
 from mulcot.backbones.tiny import Tiny
 from mulcot.backbones.vlm.decoding_settings import Decoding
-from mulcot.predict.predictor import Predictor
+from mulcot.predict.predictor import JointPredictor
 from mulcot.tasks.saved_task import SavedTask, save_task
 from mulcot.tasks.sentiment import Sentiment
 
@@ -24,5 +24,5 @@ def student_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def student(student_folder: Path) -> Predictor:
-    return Predictor.load(student_folder, "cpu", decoding=Decoding(max_tokens=24))
+def student(student_folder: Path) -> JointPredictor:
+    return JointPredictor.load(student_folder, "cpu", decoding=Decoding(max_tokens=24))

@@ -5,23 +5,37 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.media import ImageLimits
-from mulcot.predict.posts import Post
+from mulcot.predict.base import Predictor
+from mulcot.predict.posts import Post, Prepared
 from mulcot.predict.streaming import StreamEvent
-from mulcot.records import Prediction, Rejected
+from mulcot.records import Json, Prediction, Rejected
 from mulcot.tasks.sentiment import Sentiment
 
 LABELS = ("negative", "neutral", "positive")
 
 
-class Fake:
+class WithPictures(Prepared):
+    """A post; its opened pictures are counted by themselves."""
+
+    def __init__(self, post: Post) -> None:
+        self.post = post
+
+    @property
+    def nbytes(self) -> int:
+        return 0
+
+
+class Fake(Predictor):
     """Answers at once: the label follows from the text's length, the chain repeats the text."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.task = Sentiment()
-        self.reads = self.task.reads
+        self.batch_size = 16
         self.decoding = Decoding()
         self.seconds = seconds
         self.batches: list[list[str]] = []
@@ -34,6 +48,19 @@ class Fake:
         self.too_many = 10**6
         """Batches of this size and more do not fit into memory."""
 
+    @classmethod
+    def _open(cls, folder: Path, device: str, options: Any) -> Self:
+        raise NotImplementedError
+
+    def identity(self) -> Json:
+        return {}
+
+    def stream(self, item: Post, gallery: Any = None) -> Iterator[str]:
+        raise NotImplementedError
+
+    def prepare(self, item: Post, *, label_only: bool = False) -> Prepared:
+        return WithPictures(item)
+
     def predict(self, items: Sequence[Post], *, label_only: bool = False) -> list[Prediction | Rejected]:
         self._work([post.text for post in items])
         return [self.answer(post, label_only=label_only) for post in items]
@@ -41,7 +68,7 @@ class Fake:
     def stream_batch(
         self, items: Sequence[Post], *, label_only: bool = False, streamed: Sequence[int] = ()
     ) -> Iterator[StreamEvent]:
-        for row, answer in enumerate(self.predict(items, label_only=label_only)):
+        for row, answer in enumerate(self.predict(posts_of(items), label_only=label_only)):
             if row in streamed and isinstance(answer, Prediction) and answer.chain is not None:
                 yield StreamEvent(row, answer)
                 yield StreamEvent(row, answer.chain)
@@ -85,6 +112,7 @@ class Unfolding(Fake):
     def stream_batch(
         self, items: Sequence[Post], *, label_only: bool = False, streamed: Sequence[int] = ()
     ) -> Iterator[StreamEvent]:
+        items = posts_of(items)
         self.batches.append([post.text for post in items])
         whole = [self.answer(post, label_only=label_only) for post in items]
         for row, post in enumerate(items):
@@ -100,6 +128,10 @@ class Unfolding(Fake):
                 yield StreamEvent(row, pieces[word] if row in streamed and word < len(pieces) else "")
         for row, answer in enumerate(whole):
             yield StreamEvent(row, answer, True, 10, 40)
+
+
+def posts_of(items: Sequence[Post | Prepared]) -> list[Post]:
+    return [item.post if isinstance(item, WithPictures) else item for item in items]
 
 
 def label_of(text: str) -> str:

@@ -16,7 +16,6 @@ from mulcot.serving.batching_engine import Engine, submit
 from mulcot.serving.error_responses import Busy, Closing, NoMemory, Problem, TooLate
 from mulcot.serving.jobs import JobEvent, JobKind
 from mulcot.serving.prometheus import Monitor
-from mulcot.serving.run_jobs import ServedPredictor
 
 from .fakes import Fake, Unfolding, chain_of, label_of
 
@@ -25,7 +24,7 @@ LABEL, CHAIN = JobKind(label_only=True), JobKind()
 
 @contextmanager
 def running(fake: Fake, **options: Any) -> Iterator[Engine]:
-    engine = Engine(ServedPredictor(fake), monitor=Monitor(), **options)
+    engine = Engine(fake, monitor=Monitor(), **options)
     engine.start()
     try:
         yield engine

@@ -83,7 +83,7 @@ def test_raw_messages_reach_the_model_as_they_are(client: openai.OpenAI, student
     reply = ask(temperature=0)
     text, picture, _ = drawn(5)
     talk = Conversation((ConversationTurn("user", (picture, text)),))
-    *_, (_, last) = converse(student, [talk], Decoding(max_tokens=8))
+    *_, (_, last) = converse(student.chat, [talk], Decoding(max_tokens=8))
     assert isinstance(last.news, ConversationReply)
     assert reply.choices[0].message.content == last.news.text
     assert reply.choices[0].finish_reason == ("stop" if last.news.complete else "length")
@@ -120,7 +120,7 @@ def test_too_long_a_conversation_is_rejected(student: Predictor) -> None:
         Conversation((ConversationTurn("user", ("word " * 9000,)),)),
         Conversation((ConversationTurn("user", ("word",)),)),
     ]
-    last = {place: told.news for place, told in converse(student, talks, Decoding(max_tokens=2)) if told.last}
+    last = {place: told.news for place, told in converse(student.chat, talks, Decoding(max_tokens=2)) if told.last}
     assert last[0].reason == "too_long"
     assert isinstance(last[1], ConversationReply)
 

@@ -13,7 +13,7 @@ from small import chain, go, write_chains, write_recipe
 from mulcot.multimodal_cot.rationales import load_taught
 from mulcot.open_predictor import open_predictor
 from mulcot.predict.posts import Post
-from mulcot.predict.predictor import Predictor
+from mulcot.predict.predictor import JointPredictor
 from mulcot.records import Prediction
 from mulcot.world.posts import make_post
 from mulcot.world.science import make_question
@@ -51,7 +51,7 @@ def test_the_student_of_mulcot_rd_runs_on_questions_with_one_line_changed(tmp_pa
     path.write_text(yaml.safe_dump(recipe), "utf-8")
     go(path, "student.soft_labels=none", "annotate.samples=0", last="student")
     predictor = open_predictor(tmp_path / "run")
-    assert isinstance(predictor, Predictor)
+    assert isinstance(predictor, JointPredictor)
     (found,) = predictor.predict([Post(text="Which?", choices=("a", "b", "c"))], label_only=True)
     assert isinstance(found, Prediction)
     assert set(found.probabilities) == {"A", "B", "C"}

@@ -19,7 +19,7 @@ from mulcot.evaluation.ask_model import EvaluationSet
 from mulcot.evaluation.scores import Scores
 from mulcot.export.model import export_model
 from mulcot.predict.prediction import with_chain
-from mulcot.predict.predictor import Predictor
+from mulcot.predict.predictor import JointPredictor
 from mulcot.progress import Reporter
 from mulcot.records import Example, Prediction, Rationale, read_lines
 from mulcot.rundir import RunFolder, StageFolder, StageRecord, file_hash
@@ -156,9 +156,11 @@ def test_an_interrupted_stage_is_continued_to_the_same_scores(job: Job, monkeypa
     path = job.folder / "predictions/test/student.jsonl"
     path.write_bytes(path.read_bytes()[:-40])
     asked = []
-    predict = Predictor.predict
+    predict = JointPredictor.predict
     monkeypatch.setattr(
-        Predictor, "predict", lambda self, items, *a, **k: asked.append(len(items)) or predict(self, items, *a, **k)
+        JointPredictor,
+        "predict",
+        lambda self, items, *a, **k: asked.append(len(items)) or predict(self, items, *a, **k),
     )
     stage.run(job)
     assert (job.folder / "scores.json").read_bytes() == whole
@@ -224,22 +226,22 @@ def test_the_fitted_temperature_is_used_wherever_the_model_is_opened(job: Job, t
     run = job.folder.path.parent
     (tmp_path / "link").symlink_to(run / "5-student" / "model")
     for path in (run, run / "5-student", run / "5-student/model", run / "6-evaluate/../5-student", tmp_path / "link"):
-        assert Predictor.load(path).temperature == fitted
+        assert JointPredictor.load(path).temperature == fitted
     export_model(run, "merged", tmp_path / "exported")
-    assert Predictor.load(tmp_path / "exported").temperature == fitted
-    assert Predictor.load(run / "3-assistant").temperature == 1
+    assert JointPredictor.load(tmp_path / "exported").temperature == fitted
+    assert JointPredictor.load(run / "3-assistant").temperature == 1
 
 
 def test_a_temperature_of_other_weights_is_not_used(job: Job, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     finish(job)
     run, weights = job.folder.path.parent, job.before["student"] / "model/adapter_model.safetensors"
     save_file({name: tensor + 0.5 for name, tensor in load_file(weights).items()}, weights)
-    assert Predictor.load(run).temperature == 1
+    assert JointPredictor.load(run).temperature == 1
     assert "calibration.json is not used: the stage student is another one than was evaluated" in caplog.text
     export_model(run, "merged", tmp_path / "exported")
     assert not (tmp_path / "exported/calibration.json").exists()
     (job.before["student"] / "stage.json").unlink()
-    assert Predictor.load(run / "5-student").temperature == 1, "it is being trained anew"
+    assert JointPredictor.load(run / "5-student").temperature == 1, "it is being trained anew"
     assert "5-student is not finished" in caplog.text
 
 
@@ -248,13 +250,13 @@ def test_a_temperature_beside_the_model_is_read_as_ever(job: Job, tmp_path: Path
     finish(job)
     run, model = job.folder.path.parent, job.before["student"] / "model"
     (model / "calibration.json").write_text('{"temperature": 3.0}')
-    assert Predictor.load(run).temperature != 3, "the evaluation is the newer one"
+    assert JointPredictor.load(run).temperature != 3, "the evaluation is the newer one"
     export_model(run, "merged", tmp_path / "newer")
-    assert Predictor.load(tmp_path / "newer").temperature != 3
+    assert JointPredictor.load(tmp_path / "newer").temperature != 3
     shutil.rmtree(job.folder / "fitted")
-    assert Predictor.load(run).temperature == 3
+    assert JointPredictor.load(run).temperature == 3
     export_model(run, "merged", tmp_path / "older")
-    assert Predictor.load(tmp_path / "older").temperature == 3
+    assert JointPredictor.load(tmp_path / "older").temperature == 3
 
 
 def test_the_student_is_compared_with_its_backbone_without_distillation_where_there_is_one(job: Job) -> None:
@@ -297,7 +299,7 @@ def test_a_model_folder_that_is_not_ours_is_refused(job: Job) -> None:
 
 
 def test_faithfulness_is_measured_on_whole_chains(job: Job) -> None:
-    predictor = Predictor.load(job.before["student"] / "model", decoding=Decoding(max_tokens=3), batch_size=2)
+    predictor = JointPredictor.load(job.before["student"] / "model", decoding=Decoding(max_tokens=3), batch_size=2)
     examples = tuple(e for e in read_lines(job.before["dataset"] / "examples.jsonl", Example) if e.split == "train")
     said = []
     for example in examples:

@@ -16,8 +16,7 @@ from mulcot.errors import MulcotError, printable
 from mulcot.extras import need
 
 if TYPE_CHECKING:
-    from mulcot.multimodal_cot.predictor import TwoStagePredictor
-    from mulcot.predict.predictor import Predictor
+    from mulcot.predict.base import Predictor
     from mulcot.records import Prediction, Rejected
 
 HELP = "`mulcot predict --help` names all options."
@@ -116,7 +115,7 @@ def _check_choices(named: Sequence[str], more: Sequence[str]) -> None:
         raise MulcotError("the order of the choices is not clear", hint=hint)
 
 
-def _load(model: Path, max_tokens: int, batch_size: int) -> Predictor | TwoStagePredictor:
+def _load(model: Path, max_tokens: int, batch_size: int) -> Predictor:
     from mulcot.predict.model_folders import find_model
 
     find_model(model)  # before torch is imported, which takes seconds
@@ -128,7 +127,7 @@ def _load(model: Path, max_tokens: int, batch_size: int) -> Predictor | TwoStage
 
 
 def _file(
-    load: Callable[[], Predictor | TwoStagePredictor],
+    load: Callable[[], Predictor],
     source: Path,
     output: Path,
     images: Path | None,
@@ -164,6 +163,7 @@ def _file(
 
 def _show(found: Prediction | Rejected, choices: Sequence[str], *, as_json: bool) -> None:
     """One answer for a person or a program; a rejection ends in an error for both."""
+    from mulcot.predict.posts import refusal
     from mulcot.records import Rejected
 
     if as_json:
@@ -171,7 +171,7 @@ def _show(found: Prediction | Rejected, choices: Sequence[str], *, as_json: bool
     if isinstance(found, Rejected):
         if as_json:
             raise typer.Exit(1)
-        raise MulcotError(f"this input is rejected: {found.detail}", hint=f"The reason is {found.reason!r}.")
+        raise refusal(found)
     if not as_json:
         print("\n".join(_lines(found, choices)))
 

@@ -13,7 +13,7 @@ from mulcot.errors import MulcotError
 from mulcot.extras import need
 
 if TYPE_CHECKING:
-    from mulcot.serving.run_jobs import AnyPredictor
+    from mulcot.predict.base import Predictor
     from mulcot.serving.settings import Serving
 
 
@@ -98,7 +98,7 @@ def _serve(serving: Serving, model: Path, max_tokens: int) -> None:
     print("ended; every accepted request was answered" if not server.force_exit else "ended")
 
 
-def _load(model: Path, max_tokens: int, batch_size: int) -> AnyPredictor:
+def _load(model: Path, max_tokens: int, batch_size: int) -> Predictor:
     from mulcot.backbones.vlm.decoding_settings import Decoding
     from mulcot.open_predictor import open_predictor
 

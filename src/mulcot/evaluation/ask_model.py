@@ -11,7 +11,7 @@ from typing import NamedTuple
 from mulcot.datasets.base import Dataset
 from mulcot.evaluation.views import View, apply_view
 from mulcot.media import Gallery
-from mulcot.predict.predictor import Predictor
+from mulcot.predict.base import Predictor
 from mulcot.predict.resumable_output import Answer, InputRow, ResumableOutput
 from mulcot.progress import Reporter
 from mulcot.records import Example, Json, Prediction, Rejected

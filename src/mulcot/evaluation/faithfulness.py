@@ -15,7 +15,7 @@ from mulcot.backbones.vlm.example_encoder import ExampleEncoder
 from mulcot.backbones.vlm.label_scoring import score_labels
 from mulcot.evaluation.ask_model import EvaluationSet, EvalVariant, ask_set, labels_of
 from mulcot.evaluation.scores import ChainTest, Faithfulness, PictureTest
-from mulcot.predict.predictor import Predictor
+from mulcot.predict.predictor import JointPredictor
 from mulcot.progress import Reporter
 from mulcot.records import Example, Prediction, Rejected
 from mulcot.tasks.base import Task
@@ -24,7 +24,7 @@ Answered = tuple[Example, Prediction]
 
 
 def measure_faithfulness(
-    predictor: Predictor,
+    predictor: JointPredictor,
     data: EvaluationSet,
     answers: Sequence[Prediction | Rejected],
     folder: Path,
@@ -64,7 +64,7 @@ def _picture_test(before: Sequence[Answered], after: Sequence[Prediction | Rejec
 class ChainTests:
     """Asks for the label after parts of chains."""
 
-    def __init__(self, predictor: Predictor, data: EvaluationSet, reporter: Reporter) -> None:
+    def __init__(self, predictor: JointPredictor, data: EvaluationSet, reporter: Reporter) -> None:
         self.predictor = predictor
         self.encoder = ExampleEncoder(predictor.model, predictor.task, data.gallery)
         self.reporter = reporter

@@ -12,16 +12,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
-
-import torch
+from typing import Any, ClassVar, NamedTuple, Self
 
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.errors import MulcotError
 from mulcot.features.store import FeatureStore
 from mulcot.media import Gallery
 from mulcot.multimodal_cot.feature_lookup import FeatureLookup
-from mulcot.multimodal_cot.formats import answer_choices, answer_reading, rationale_reading, read_rationale, read_reply
+from mulcot.multimodal_cot.formats import (
+    RATIONALE,
+    answer_choices,
+    answer_reading,
+    rationale_reading,
+    read_rationale,
+    read_reply,
+)
 from mulcot.multimodal_cot.generate_and_score import WrittenText
 from mulcot.multimodal_cot.model import FusionModel, load_fusion
 from mulcot.multimodal_cot.model_format import ModelFormat, find_pair, load_model_format
@@ -29,8 +34,9 @@ from mulcot.multimodal_cot.question_builder import BuiltQuestion, QuestionBuilde
 from mulcot.multimodal_cot.questions import Question
 from mulcot.multimodal_cot.runner import ChoiceScores, T5Runner
 from mulcot.multimodal_cot.streaming import StreamedRationale, stream_rationales
-from mulcot.predict.model_folders import find_model, load_temperature
-from mulcot.predict.posts import Post
+from mulcot.predict.base import Predictor
+from mulcot.predict.model_folders import FUSION_FILE, load_temperature
+from mulcot.predict.posts import Post, Prepared, refusal, unprepared
 from mulcot.predict.prediction import label_prediction, with_chain, written_label
 from mulcot.predict.streaming import StreamEvent
 from mulcot.records import Example, Json, Prediction, Rejected
@@ -48,8 +54,10 @@ class ModelWithFormat(NamedTuple):
     model_format: ModelFormat
 
 
-class TwoStagePredictor:
-    """Answers for posts, questions and examples, always in their order."""
+class TwoStagePredictor(Predictor):
+    """Two models, of which one explains and one answers; or one that does both in its own way."""
+
+    file: ClassVar[str] = FUSION_FILE
 
     def __init__(
         self,
@@ -71,8 +79,6 @@ class TwoStagePredictor:
         self.decoding = decoding
         """How rationales are written."""
         self.batch_size = batch_size
-        self.folder: Path | None = None
-        """Where the answering model lies, if it was loaded."""
         self._lookup = lookup = FeatureLookup(answerer.model, features)
         self._explainer_lookup = lookup
         """Those of the model that explains: the same ones, unless its features are others."""
@@ -82,20 +88,15 @@ class TwoStagePredictor:
             if one is not None:
                 one.model.network.eval()
         self.captions = any(one.model_format.captions for one in (answerer, explainer) if one is not None)
-        """Whether captions are part of what is read."""
         self._builder = QuestionBuilder(saved, answerer.model_format, lookup, captions=self.captions)
 
     @classmethod
-    def load(cls, path: Path | str, device: str | None = None, **options: Any) -> Self:
-        """The models of a run folder, of the folder of a stage `answer`, or of a model folder in it."""
-        folder = find_model(Path(path))
-        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    def _open(cls, folder: Path, device: str, options: Mapping[str, Any]) -> Self:
         model_format, other = find_pair(folder)
-        explainer = None if other is None else ModelWithFormat(load_fusion(other, chosen), load_model_format(other))
-        answerer = ModelWithFormat(load_fusion(folder, chosen), model_format)
-        if "temperature" not in options:
-            options["temperature"] = load_temperature(folder, *([] if other is None else [other]))
-        predictor = cls(answerer, explainer, load_task(folder), **options)
+        explainer = None if other is None else ModelWithFormat(load_fusion(other, device), load_model_format(other))
+        answerer = ModelWithFormat(load_fusion(folder, device), model_format)
+        fitted = load_temperature(folder, *([] if other is None else [other]))
+        predictor = cls(answerer, explainer, load_task(folder), **{"temperature": fitted, **options})
         predictor.folder = folder
         return predictor
 
@@ -105,9 +106,9 @@ class TwoStagePredictor:
         return self._builder.reads
 
     @property
-    def portion(self) -> int:
-        """How many items to give to `predict` at once, where there are many."""
-        return 4 * self.batch_size
+    def chain_fields(self) -> tuple[str, ...]:
+        """A rationale has no parts."""
+        return (RATIONALE,)
 
     def identity(self) -> Json:
         """Everything that decides an answer but for rounding, as plain JSON."""
@@ -149,7 +150,7 @@ class TwoStagePredictor:
         """The rationale of one item piece by piece, as it is written; leaving early stops the work."""
         built = self._builder.build(item, gallery, 0)
         if isinstance(built, Rejected):
-            raise MulcotError(f"this input is rejected: {built.detail}", hint=f"The reason is {built.reason!r}.")
+            raise refusal(built)
         if self._explains:
             yield from (str(event.news) for event in self._stream_rationales({0: built}, streamed=(0,)) if event.news)
             return
@@ -157,14 +158,21 @@ class TwoStagePredictor:
         if found.chain:
             yield found.chain
 
+    def prepare(self, item: Post | Example, *, label_only: bool = False) -> BuiltQuestion | Rejected:
+        """The question with its opened pictures, each of which is kept once."""
+        return self._builder.build(item, None, 0)
+
     def stream_batch(
-        self, items: Sequence[Post | Example], *, label_only: bool = False, streamed: Collection[int] = ()
+        self, items: Sequence[Post | Example | Prepared], *, label_only: bool = False, streamed: Collection[int] = ()
     ) -> Iterator[StreamEvent]:
         """`predict`, telling everything as soon as it is known; leaving early stops the work.
 
         Per item: a piece of the rationale for every token (empty but for the items `streamed`), then the whole answer.
         """
-        found = [self._builder.build(item, None, number) for number, item in enumerate(items)]
+        found = [
+            item if isinstance(item, BuiltQuestion) else self._builder.build(unprepared(item), None, number)
+            for number, item in enumerate(items)
+        ]
         yield from (StreamEvent(row, one, last=True) for row, one in enumerate(found) if isinstance(one, Rejected))
         rows = {row: one for row, one in enumerate(found) if isinstance(one, BuiltQuestion)}
         if rows:
@@ -185,7 +193,7 @@ class TwoStagePredictor:
             yield StreamEvent(row, whole, True, 0, 0 if rationale is None else rationale.tokens)
 
     @property
-    def explains_first(self) -> bool:
+    def chain_first(self) -> bool:
         """Whether the answer rests on a rationale, which has to be written before it."""
         return self._explains or self.answerer.model_format.format == "QCM-RA"
 

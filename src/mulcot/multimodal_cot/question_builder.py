@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from PIL import Image
 
@@ -14,18 +14,24 @@ from mulcot.media.safe_opening import DEFAULT_LIMITS
 from mulcot.multimodal_cot.feature_lookup import FeatureLookup, picture_key
 from mulcot.multimodal_cot.lettered_question import LetteredQuestion
 from mulcot.multimodal_cot.model_format import ModelFormat
-from mulcot.predict.posts import Post, example_of
+from mulcot.predict.posts import Post, Prepared, example_of
 from mulcot.records import Example, ImageRef, Rejected
 from mulcot.tasks.saved_task import SavedTask
 
 
-class BuiltQuestion(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class BuiltQuestion(Prepared):
     """An item that can be asked."""
 
     example: Example
     asked: LetteredQuestion
     pictures: Mapping[str, Image.Image]
     """Those that have no features yet, by the names under which they will have some."""
+
+    @property
+    def nbytes(self) -> int:
+        """What its pictures take in memory."""
+        return sum(picture.width * picture.height * 3 for picture in self.pictures.values())
 
 
 class QuestionBuilder:

@@ -10,8 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from mulcot.backbones.vlm.encoded import Encoded
-from mulcot.errors import MediaError
+from mulcot.errors import MediaError, MulcotError
 from mulcot.media import ImageLimits, open_image
 from mulcot.records import Example, ImageRef, Rejected, content_id
 from mulcot.tasks.saved_task import SavedTask
@@ -99,14 +98,24 @@ def example_of(item: Post | Example, asked: SavedTask, reads: Collection[str], n
     return example
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Prepared:
-    """An example as the model sees it; the opened picture is no longer needed."""
+    """An item made ready for its predictor; refer to it no longer than it is needed."""
 
-    example: Example
-    encoded: Encoded
+    __slots__ = ("__weakref__",)
 
     @property
     def nbytes(self) -> int:
-        """What its picture takes in memory."""
-        return 0 if self.encoded.pixels_NF is None else self.encoded.pixels_NF.nbytes
+        """What its pictures take in memory."""
+        raise NotImplementedError
+
+
+def unprepared(item: Post | Example | Prepared) -> Post | Example:
+    """An item that is still to be prepared; what was prepared for another predictor cannot be asked."""
+    if isinstance(item, Prepared):
+        raise TypeError("this was prepared by another kind of predictor")
+    return item
+
+
+def refusal(rejected: Rejected) -> MulcotError:
+    """The error for whoever asks about one item and cannot."""
+    return MulcotError(f"this input is rejected: {rejected.detail}", hint=f"The reason is {rejected.reason!r}.")

@@ -1,6 +1,6 @@
 """A trained model that is asked: label and chain from one reading of picture and post.
 
-    predictor = Predictor.load("runs/demo")
+    predictor = JointPredictor.load("runs/demo")
     predictor.predict([Post(text="what a day", image="day.jpg")])
 
 The label is scored exactly over the label set, so there always is one; the chain is written from the same cache. With
@@ -10,11 +10,11 @@ The label is scored exactly over the label set, so there always is one; the chai
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
-
-import torch
+from typing import Any, ClassVar, NamedTuple, Self
 
 from mulcot.backbones.base import BACKBONE_FILE, load_folder
 from mulcot.backbones.vlm.answer import ModelAnswer, answers
@@ -24,19 +24,17 @@ from mulcot.backbones.vlm.example_encoder import ExampleEncoder, pictures_of
 from mulcot.backbones.vlm.generation import Chain, stream
 from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.backbones.vlm.prefill import prefill
-from mulcot.errors import MediaError, MulcotError
+from mulcot.errors import MediaError
 from mulcot.media import Gallery
 from mulcot.media.safe_opening import DEFAULT_LIMITS
-from mulcot.predict.model_folders import find_model, load_temperature
-from mulcot.predict.posts import Post, Prepared, example_of
+from mulcot.predict.base import ChatModel, Predictor
+from mulcot.predict.model_folders import load_temperature
+from mulcot.predict.posts import Post, Prepared, example_of, refusal, unprepared
 from mulcot.predict.prediction import label_prediction, with_chain, written_label
 from mulcot.predict.streaming import Detokenizer, StreamEvent, stream_batch
 from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.rundir import file_hash
 from mulcot.tasks.saved_task import SavedTask, load_task
-
-ROUNDS = 4
-"""A file is answered in portions of so many batches: within one, the slots of ended chains are taken by others."""
 
 LONGEST = 8192
 """Tokens of picture and post, the published limit; a longer example is rejected alone instead of filling the memory."""
@@ -51,8 +49,23 @@ class Wanted(NamedTuple):
     """The label is written like a chain, and nothing else: the published way."""
 
 
-class Predictor:
-    """Answers for posts and examples, always in their order; what cannot be asked is rejected with its reason."""
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedItem(Prepared):
+    """An example as the model sees it; the opened picture is no longer needed."""
+
+    example: Example
+    encoded: Encoded
+
+    @property
+    def nbytes(self) -> int:
+        """What its picture takes in memory."""
+        return 0 if self.encoded.pixels_NF is None else self.encoded.pixels_NF.nbytes
+
+
+class JointPredictor(Predictor):
+    """One model that gives label and chain."""
+
+    file: ClassVar[str] = BACKBONE_FILE
 
     def __init__(
         self,
@@ -70,41 +83,28 @@ class Predictor:
         self._encoder = ExampleEncoder(model, asked.task)
         self.cleaning = asked.cleaning
         self.temperature = temperature
-        """What label scores are divided by for calibrated probabilities."""
         self.decoding = decoding
-        """How chains are written."""
         self.batch_size = batch_size
-        """Examples at once."""
         self.longest = longest
-        self.folder: Path | None = None
-        """Where the model lies, if it was loaded."""
+        self.synthetic = model.settings.name == "tiny"
 
     @classmethod
-    def load(cls, path: Path | str, device: str | None = None, **options: Any) -> Self:
-        """The model of a run folder (its last one), a stage folder or a model folder; `options` as in `Predictor`."""
-        folder = find_model(Path(path))
-        if not (folder / BACKBONE_FILE).is_file():
-            hint = "mulcot.open_predictor opens the models of both methods."
-            raise MulcotError(f"{folder} holds a model of Multimodal-CoT", hint=hint)
+    def _open(cls, folder: Path, device: str, options: Mapping[str, Any]) -> Self:
         saved = load_task(folder)
-        chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        if "temperature" not in options:
-            options["temperature"] = load_temperature(folder)
-        model = load_folder(folder, chosen)
+        model = load_folder(folder, device)
         model.network.merge()
-        predictor = cls(model, saved, **options)
+        predictor = cls(model, saved, **{"temperature": load_temperature(folder), **options})
         predictor.folder = folder
         return predictor
 
     @property
-    def reads(self) -> tuple[str, ...]:
-        """The texts of a post that it reads."""
-        return self.task.reads
+    def chat(self) -> ChatModel | None:
+        """The model itself, where it has a chat mark-up."""
+        return None if self.model.markup is None else ChatModel(self.model, self.longest)
 
-    @property
-    def portion(self) -> int:
-        """How many items to give to `predict` at once, where there are many: the more, the fewer slots stay empty."""
-        return ROUNDS * self.batch_size
+    def ready(self) -> AbstractContextManager[Any]:
+        """See `answering` of the network."""
+        return self.model.network.answering()
 
     def identity(self) -> Json:
         """Everything that decides an answer but for rounding, as plain JSON."""
@@ -147,7 +147,7 @@ class Predictor:
         """The chain of one item piece by piece, as it is written; leaving early stops the work."""
         asked = self._ask(item, gallery, Wanted(chain=True, label=False), 0)
         if isinstance(asked, Rejected):
-            raise MulcotError(f"this input is rejected: {asked.detail}", hint=f"The reason is {asked.reason!r}.")
+            raise refusal(asked)
         detokenizer = Detokenizer(self.model.text)
         for token in stream(prefill(self.model, [asked.encoded], self.decoding.max_tokens), self.decoding):
             if piece := "" if token.end else detokenizer.add(token.id):
@@ -169,11 +169,11 @@ class Predictor:
         """
         want = Wanted(chain=not label_only, label=True)
         asked = [
-            item if isinstance(item, Prepared) else self._ask(item, None, want, number)
+            item if isinstance(item, EncodedItem) else self._ask(unprepared(item), None, want, number)
             for number, item in enumerate(items)
         ]
         yield from (StreamEvent(row, one, last=True) for row, one in enumerate(asked) if isinstance(one, Rejected))
-        rows = {row: (one.example, one.encoded) for row, one in enumerate(asked) if isinstance(one, Prepared)}
+        rows = {row: (one.example, one.encoded) for row, one in enumerate(asked) if isinstance(one, EncodedItem)}
         if rows:
             yield from stream_batch(self.model, self.task, rows, streamed, self.decoding, self.temperature)
 
@@ -189,8 +189,8 @@ class Predictor:
         def questions() -> Iterator[Encoded]:
             for number, item in enumerate(items):
                 one = self._ask(item, gallery, want, number)
-                order.append(one.example if isinstance(one, Prepared) else one)
-                if isinstance(one, Prepared):
+                order.append(one.example if isinstance(one, EncodedItem) else one)
+                if isinstance(one, EncodedItem):
                     yield one.encoded
 
         for said in answers(self.model, questions(), self.decoding, self.batch_size):
@@ -199,7 +199,7 @@ class Predictor:
             yield one, said
         yield from (one for one in order if isinstance(one, Rejected))
 
-    def _ask(self, item: Post | Example, gallery: Gallery | None, want: Wanted, number: int) -> Prepared | Rejected:
+    def _ask(self, item: Post | Example, gallery: Gallery | None, want: Wanted, number: int) -> EncodedItem | Rejected:
         """The prompts and pictures of one item as tokens and patches."""
         example, source = example_of(item, self._saved, self.reads, number), f"item {number + 1}"
         if isinstance(example, Rejected):
@@ -212,7 +212,7 @@ class Predictor:
         if len(encoded.prefix) > self.longest:
             detail = f"picture and post are {len(encoded.prefix):,} tokens, allowed {self.longest:,}"
             return Rejected(source=source, reason="too_long", detail=detail, id=example.id)
-        return Prepared(example, encoded)
+        return EncodedItem(example, encoded)
 
     def _scored_prediction(self, one: tuple[Example, ModelAnswer] | Rejected, want: Wanted) -> Prediction | Rejected:
         """With the scored label, the chain, or both."""

@@ -14,8 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from mulcot.multimodal_cot.formats import RATIONALE
-from mulcot.multimodal_cot.predictor import TwoStagePredictor
+from mulcot.predict.base import Predictor
 from mulcot.records import Json
 from mulcot.serving.error_responses import ClientLeft, Closing, Problem
 from mulcot.serving.example_posts import samples
@@ -25,7 +24,6 @@ from mulcot.serving.openai_chat import router as chat
 from mulcot.serving.page_route import router as page
 from mulcot.serving.predict_route import router as predict
 from mulcot.serving.request_body import PredictBody
-from mulcot.serving.run_jobs import AnyPredictor
 from mulcot.serving.service import Service, service_of
 from mulcot.serving.settings import Serving
 from mulcot.serving.upload_route import batch_routes
@@ -65,7 +63,7 @@ async def info(request: Request) -> Json:
     return found
 
 
-def build(predictor: AnyPredictor, serving: Serving, log_line: Callable[[str], None] = lambda _: None) -> Guard:
+def build(predictor: Predictor, serving: Serving, log_line: Callable[[str], None] = lambda _: None) -> Guard:
     """The service as an ASGI application; the model's thread lives as long as its lifespan."""
     service = Service(predictor, serving)
 
@@ -87,17 +85,15 @@ def build(predictor: AnyPredictor, serving: Serving, log_line: Callable[[str], N
 
 
 def _info(service: Service) -> Json:
-    task, serving = service.predictor.task, service.serving
+    predictor, serving = service.predictor, service.serving
     limits = serving.limits
-    pair = service.predictor if isinstance(service.predictor, TwoStagePredictor) else None
-    fields = list(task.fields) if pair is None else [RATIONALE]
     return {
         "model": serving.name,
         "version": __version__,
         "task": {
-            **_task(task, captions=pair is not None and pair.captions),
-            "fields": fields,
-            "chain_first": pair is not None and pair.explains_first,
+            **_task(predictor.task, captions=predictor.captions),
+            "fields": list(predictor.chain_fields),
+            "chain_first": predictor.chain_first,
         },
         "limits": {
             "body_bytes": limits.body,
@@ -107,8 +103,8 @@ def _info(service: Service) -> Json:
             "upload_bytes": limits.upload,
             "deadline_seconds": serving.deadline,
         },
-        "raw_messages": service.converses,
-        "examples": samples(service.predictor) if serving.examples is None else list(serving.examples),
+        "raw_messages": predictor.chat is not None,
+        "examples": samples(predictor) if serving.examples is None else list(serving.examples),
     }
 
 

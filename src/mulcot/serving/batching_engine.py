@@ -17,11 +17,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mulcot.predict.base import Predictor
 from mulcot.records import Prediction, Rejected
 from mulcot.serving.error_responses import Busy, Closing, NoMemory, Problem, code_locations
 from mulcot.serving.jobs import JobEvent, JobKind, Question, ServingJob
 from mulcot.serving.prometheus import Monitor
-from mulcot.serving.run_jobs import ServedPredictor, work
+from mulcot.serving.run_jobs import free_memory, work
 
 SLICE = 0.02
 """Seconds for a running group before the next one has its turn."""
@@ -66,8 +67,8 @@ class Group:
 class Engine:
     """Admits questions, batches them and answers them."""
 
-    def __init__(self, answering: ServedPredictor, *, room: int = 64, batch_size: int = 16, monitor: Monitor) -> None:
-        self.answering = answering
+    def __init__(self, predictor: Predictor, *, room: int = 64, batch_size: int = 16, monitor: Monitor) -> None:
+        self.predictor = predictor
         self.room = room
         """Jobs that may wait."""
         self.batch_size = batch_size
@@ -149,7 +150,7 @@ class Engine:
     # For the model's thread
 
     def _run(self) -> None:
-        with self.answering.ready():
+        with self.predictor.ready():
             while self._turn():
                 pass
 
@@ -197,7 +198,7 @@ class Engine:
         for job in wanted:
             job.begin()
         self.monitor.batch(len(wanted), label_only=wanted[0].kind.label_only)
-        self._running.append(Group(wanted, work(self.answering, wanted)))
+        self._running.append(Group(wanted, work(self.predictor, wanted)))
 
     def _advance(self, group: Group) -> None:
         """One slice of a group's work."""
@@ -232,7 +233,7 @@ class Engine:
             return
         half = (len(unfinished) + 1) // 2 if memory else 1
         if memory:
-            self.answering.tidy()
+            free_memory()
         parts = [unfinished[start : start + half] for start in range(0, len(unfinished), half or 1)]
         self._again.extendleft(Group(part) for part in reversed(parts))
 

@@ -6,7 +6,6 @@ Every text goes through `SafeTokenizer.encode_text`, so it cannot open or close 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,24 +14,20 @@ from mulcot.backbones.vlm.encoded import Branch, Encoded
 from mulcot.backbones.vlm.generation import stream
 from mulcot.backbones.vlm.loaded import LoadedModel
 from mulcot.backbones.vlm.prefill import prefill
+from mulcot.predict.base import ChatModel
 from mulcot.predict.streaming import Detokenizer
 from mulcot.records import Rejected
 from mulcot.serving.jobs import Conversation, ConversationReply, JobEvent
 
 
-def can_converse(predictor: Any) -> bool:
-    """Whether the model has a chat mark-up that we can write."""
-    return getattr(getattr(predictor, "model", None), "markup", None) is not None
-
-
-def converse(predictor: Any, talks: Sequence[Conversation], decoding: Decoding) -> Iterator[tuple[int, JobEvent]]:
+def converse(chat: ChatModel, talks: Sequence[Conversation], decoding: Decoding) -> Iterator[tuple[int, JobEvent]]:
     """The replies to several conversations, token by token."""
-    model: LoadedModel = predictor.model
+    model, longest = chat
     encoded: dict[int, Encoded] = {}
     for place, talk in enumerate(talks):
         one = encode(model, talk)
-        if len(one.prefix) > predictor.longest:
-            detail = f"the messages are {len(one.prefix):,} tokens, allowed {predictor.longest:,}"
+        if len(one.prefix) > longest:
+            detail = f"the messages are {len(one.prefix):,} tokens, allowed {longest:,}"
             yield place, JobEvent(Rejected(source="messages", reason="too_long", detail=detail), last=True)
         else:
             encoded[place] = one

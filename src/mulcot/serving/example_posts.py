@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import Any
 
 from mulcot.errors import MulcotError
 from mulcot.media import encode_jpeg, open_image
+from mulcot.predict.base import Predictor
 from mulcot.records import Json
 from mulcot.tasks.base import READABLE, Task
 from mulcot.world.boards import paint_board
@@ -22,10 +22,9 @@ LARGEST = (512, 512)
 KEYS = READABLE
 
 
-def samples(predictor: Any) -> list[Json]:
+def samples(predictor: Predictor) -> list[Json]:
     """A few posts with their pictures as data URLs."""
-    settings = getattr(getattr(predictor, "model", None), "settings", None)
-    if getattr(settings, "name", "") != "tiny":
+    if not predictor.synthetic:
         return []
     drawn = (_drawn(predictor.task, number) for number in range(COUNT))
     return [one for one in drawn if all(one.get(name) for name in predictor.task.needs)]

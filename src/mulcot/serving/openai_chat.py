@@ -189,7 +189,7 @@ async def _question(service: Service, body: ChatBody) -> tuple[Question, JobKind
 
 
 async def _conversation(service: Service, body: ChatBody) -> tuple[Conversation, JobKind]:
-    if not service.converses:
+    if service.predictor.chat is None:
         raise Invalid("this model cannot be asked with raw messages", code="unsupported")
     turns = [
         ConversationTurn(ROLES[m.role], tuple([await _part(service.pictures, part) for part in m.parts]))

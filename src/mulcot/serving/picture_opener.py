@@ -1,7 +1,7 @@
 """Opening pictures beside the event loop, a few at a time, and never more than the memory may hold.
 
-A small file can hold a large picture, so what is counted is the opened picture, from before it is opened
-until it is released. Where the predictor can, a post is made ready for the model at once: that is smaller than its
+A small file can hold a large picture, so what is counted is the opened picture, from before it is opened until nobody
+refers to it any more. A post is made ready for the model at once: that is smaller than its
 picture, and the model's thread has less to do.
 """
 
@@ -14,7 +14,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from PIL import Image
@@ -25,7 +25,6 @@ from mulcot.predict.posts import Post, Prepared
 from mulcot.records import Rejected
 from mulcot.serving.error_responses import Busy, Problem, Unusable, code_locations
 from mulcot.serving.remote_pictures import RemoteImages
-from mulcot.serving.run_jobs import Prepare
 
 THREADS = 2
 Source = str | bytes | Callable[[], bytes]
@@ -33,6 +32,14 @@ Source = str | bytes | Callable[[], bytes]
 T = TypeVar("T")
 
 log = logging.getLogger("mulcot.serving")
+
+
+class Prepare(Protocol):
+    """Makes a post ready without the model."""
+
+    def __call__(self, item: Post, *, label_only: bool) -> Prepared | Rejected:
+        """The post, or why it cannot be asked."""
+        ...
 
 
 class Held:

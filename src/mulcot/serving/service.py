@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 from fastapi import Request
 
 from mulcot.backbones.vlm.decoding_settings import Decoding
+from mulcot.predict.base import Predictor
 from mulcot.serving.batching_engine import Engine
 from mulcot.serving.error_responses import ClientLeft
 from mulcot.serving.jobs import JobEvent, JobKind, Question, ServingJob
 from mulcot.serving.picture_opener import Held, PictureOpener
 from mulcot.serving.prometheus import Monitor
 from mulcot.serving.remote_pictures import RemoteImages
-from mulcot.serving.run_jobs import AnyPredictor, ServedPredictor
 from mulcot.serving.settings import Serving
 
 T = TypeVar("T")
@@ -25,17 +25,15 @@ T = TypeVar("T")
 class Service:
     """One model, served."""
 
-    def __init__(self, predictor: AnyPredictor, serving: Serving) -> None:
+    def __init__(self, predictor: Predictor, serving: Serving) -> None:
         self.predictor = predictor
         self.serving = serving
         self.deadline = serving.deadline
         self.monitor = Monitor()
-        answering = ServedPredictor(predictor)
-        self.converses = answering.converses
-        self.engine = Engine(answering, room=serving.queue, batch_size=serving.batch_size, monitor=self.monitor)
+        self.engine = Engine(predictor, room=serving.queue, batch_size=serving.batch_size, monitor=self.monitor)
         limits = serving.limits
         remote = RemoteImages(serving.image_hosts, limits.images.max_bytes)
-        self.pictures = PictureOpener(limits.images, remote, Held(limits.pictures), answering.prepare)
+        self.pictures = PictureOpener(limits.images, remote, Held(limits.pictures), predictor.prepare)
         self.monitor.gauges |= {
             "mulcot_queue_length": ("Requests that wait.", lambda: self.engine.waiting),
             "mulcot_ready": ("Whether requests are answered.", lambda: self.engine.alive),

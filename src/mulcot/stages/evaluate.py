@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mulcot.evaluation.ask_model import EvalVariant
     from mulcot.evaluation.scores import SetScores
     from mulcot.evaluation.set_results import SetResults
-    from mulcot.predict.predictor import Predictor
+    from mulcot.predict.predictor import JointPredictor
 
 Model = Literal["teacher", "assistant", "student"]
 Baseline = Literal["majority", "text_only", "image_only", "without_distillation"]
@@ -128,10 +128,10 @@ class EvaluateStage(SetsStage):
     def _ask_model(self, job: Job, name: str, folder: Path, all_results: Sequence[SetResults]) -> None:
         """One model on all sets; it is loaded once."""
         from mulcot.evaluation.ask_model import ask_set
-        from mulcot.predict.predictor import Predictor
+        from mulcot.predict.predictor import JointPredictor
 
         kept = job.folder / "predictions"
-        predictor = Predictor.load(
+        predictor = JointPredictor.load(
             folder, device(), temperature=1.0, decoding=self.decoding, batch_size=self.batch_size
         )
         temperature = self._temperature(job, name, predictor) if self.calibrate else None
@@ -145,7 +145,7 @@ class EvaluateStage(SetsStage):
             if name == STUDENT and self.faithfulness:
                 self._ask_again(job, predictor, set_results)
 
-    def _ask_again(self, job: Job, predictor: Predictor, set_results: SetResults) -> None:
+    def _ask_again(self, job: Job, predictor: JointPredictor, set_results: SetResults) -> None:
         """The student with other pictures and parts of chains, on some examples."""
         from mulcot.evaluation.faithfulness import measure_faithfulness
 
@@ -170,7 +170,7 @@ class EvaluateStage(SetsStage):
         if name == STUDENT and "image_only" in self.baselines:
             yield EvalVariant("image_only", "the student without words", view="image_only", label_only=True)
 
-    def _temperature(self, job: Job, name: str, predictor: Predictor) -> float | None:
+    def _temperature(self, job: Job, name: str, predictor: JointPredictor) -> float | None:
         """Fitted on dev; None where dev has nothing to fit on."""
         from mulcot.evaluation.ask_model import EvaluationSet, EvalVariant, ask_set
         from mulcot.evaluation.scoring import probability_table
