@@ -163,6 +163,10 @@ class RunFolder:
         found = [p for p in self.path.glob("[0-9]*-*") if p.is_dir() and p.name.partition("-")[0].isdigit()]
         return [StageFolder(p) for p in sorted(found, key=lambda p: int(p.name.partition("-")[0]))]
 
+    def named(self) -> dict[str, StageFolder]:
+        """The same by their names."""
+        return {stage.name: stage for stage in self.stages()}
+
     def problems(self) -> list[str]:
         """Why nothing could be written here; found without making the folder."""
         try:

@@ -16,15 +16,18 @@ from PIL import Image
 from transformers import AutoTokenizer
 from typer.testing import CliRunner
 
+import mulcot
 from mulcot.backbones.base import Lora, Turn, load_folder
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.packing import mask, pack
 from mulcot.cli import app
 from mulcot.errors import MulcotError
+from mulcot.export.card import write_card
 from mulcot.export.model import export_model
 from mulcot.multimodal_cot.model import load_fusion
 from mulcot.multimodal_cot.model_format import ModelFormat
+from mulcot.multimodal_cot.predictor import TwoStagePredictor
 from mulcot.multimodal_cot.settings import T5Fusion
 from mulcot.open_predictor import open_predictor
 from mulcot.predict.posts import Post
@@ -170,6 +173,16 @@ def test_the_card_says_what_is_known_and_nothing_else(merged: Path) -> None:
     assert Sentiment().prompt(EXAMPLE, Purpose.LABEL).ask in card
 
 
+def test_the_card_of_a_model_inside_a_stage_tells_its_run(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    inside = tmp_path / "run/5-student/without_distillation/model"
+    shutil.copytree(trained / "5-student/model", inside)
+    write_card(tmp_path, inside, Sentiment(), "merged")
+    card = (tmp_path / "README.md").read_text()
+    assert "the without distillation model of a MulCoT-RD run" in card
+    assert "Data: `synthetic`, seed `3`" in card
+
+
 def test_the_tokenizer_of_the_export_knows_the_control_tokens(merged: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(merged)
     said = tokenizer.apply_chat_template([{"role": "user", "content": "a"}], tokenize=False)
@@ -214,6 +227,15 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
         other = None if adapter else "../../4-rationale/model"
         ModelFormat(format=form, rationale_model=other).save(folder / stage / "model")  # type: ignore[arg-type]
     return folder
+
+
+def test_one_name_opens_the_models_of_both_methods(trained: Path, pair: Path) -> None:
+    found = [mulcot.Predictor.load(folder) for folder in (trained / "5-student", pair / "5-answer")]
+    assert [type(one) for one in found] == [JointPredictor, TwoStagePredictor]
+    assert all(isinstance(one, mulcot.Predictor) for one in found)
+    for kind, folder in ((JointPredictor, pair / "5-answer"), (TwoStagePredictor, trained / "5-student")):
+        with pytest.raises(MulcotError, match="another method"):
+            kind.load(folder)
 
 
 def test_both_models_of_a_pair_are_written_into_one_folder(pair: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from mulcot.multimodal_cot.model_format import ModelFormat
 from mulcot.multimodal_cot.predictor import ModelWithFormat, TwoStagePredictor
 from mulcot.multimodal_cot.question_builder import BuiltQuestion, QuestionBuilder
 from mulcot.multimodal_cot.streaming import rationale_detokenizer
-from mulcot.predict.posts import Post
+from mulcot.predict.posts import Post, Prepared
 from mulcot.predict.streaming import StreamEvent
 from mulcot.records import Example, ImageRef, Prediction, Rejected
 from mulcot.tasks.multiple_choice import MultipleChoice
@@ -78,6 +78,19 @@ def test_with_the_label_alone_no_rationale_is_told(predictor: TwoStagePredictor)
     told = list(predictor.stream_batch(POSTS, label_only=True, streamed=[0, 2]))
     assert chain(told, 0) == ""
     assert all(one.news.chain is None for one in told if isinstance(one.news, Prediction))
+
+
+def test_what_is_prepared_in_another_thread_is_answered_like_any_other(predictor: TwoStagePredictor) -> None:
+    ready = [predictor.prepare(post) for post in POSTS]
+    assert isinstance(ready[1], Rejected)
+    usable = [one for one in ready if isinstance(one, BuiltQuestion)]
+    assert [one.nbytes for one in usable] == [
+        sum(p.width * p.height * 3 for p in one.pictures.values()) for one in usable
+    ]
+    told = [list(predictor.stream_batch(items, label_only=True)) for items in (usable, [POSTS[0], POSTS[2]])]
+    assert told[0] == told[1]
+    with pytest.raises(TypeError, match="another kind of predictor"):
+        list(predictor.stream_batch([Prepared()]))
 
 
 def test_two_batches_can_take_turns(predictor: TwoStagePredictor) -> None:

@@ -122,12 +122,12 @@ def _stage(folder: Path, name: str, written: str = "stage.json") -> StageFolder:
     """A stage of a run that has come as far as this file."""
     from mulcot.rundir import RunFolder
 
-    for stage in RunFolder(folder).stages():
-        if stage.name == name:
-            if not (stage / written).exists():
-                stage.finished()
-            return stage
-    raise StageMissing(f"{folder} has no stage {name}", hint="Run it first: `mulcot run RECIPE`.")
+    stage = RunFolder(folder).named().get(name)
+    if stage is None:
+        raise StageMissing(f"{folder} has no stage {name}", hint="Run it first: `mulcot run RECIPE`.")
+    if not (stage / written).exists():
+        stage.finished()
+    return stage
 
 
 def _recipe(folder: Path) -> Loaded:

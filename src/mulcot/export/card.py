@@ -17,6 +17,7 @@ from mulcot.errors import printable
 from mulcot.evaluation.scores import ModelScores, Scores
 from mulcot.export.pair import INSIDE
 from mulcot.multimodal_cot.settings import saved_fusion
+from mulcot.predict.model_folders import EVALUATE, home
 from mulcot.records import Json
 from mulcot.rundir import RunFolder, write_text
 from mulcot.settings import Settings
@@ -86,11 +87,10 @@ def base_name(settings: Settings) -> str:
 
 
 def _home(source: Path) -> tuple[RunFolder | None, str]:
-    """The run that the model lies in, and the name of its stage."""
-    folder = source.resolve().parent
-    if not (folder.parent / "recipe.yaml").is_file():
-        return None, ""
-    return RunFolder(folder.parent), folder.name.partition("-")[2]
+    """The run that the model lies in, and the name under which it is evaluated."""
+    run, folder = home(source)
+    stage, _, inside = folder.partition("/")
+    return run, inside or stage.partition("-")[2]
 
 
 def _front(settings: Backbone, kind: str) -> Iterator[str]:
@@ -102,7 +102,8 @@ def _front(settings: Backbone, kind: str) -> Iterator[str]:
 
 
 def _head(settings: Backbone, task: Task, kind: str, stage: str) -> Iterator[str]:
-    what = f"the {stage} of a MulCoT-RD run" if stage else "a model trained with mulcot"
+    stage = stage.replace("_", " ")
+    what = f"the {stage} model of a MulCoT-RD run" if stage else "a model trained with mulcot"
     yield from (f"# {stage.capitalize() or 'Model'} for {task.name.replace('_', ' ')}", "")
     yield f"This is {what} ([paper]({PAPER})): it gives a post, text and picture, a label and a chain that explains it."
     form = "merged into plain weights" if kind == "merged" else "a LoRA adapter"
@@ -188,8 +189,8 @@ def _limits(run: RunFolder | None, task: Task) -> Iterator[str]:
 
 
 def _scores(run: RunFolder | None) -> Scores | None:
-    found = sorted(run.path.glob("*-evaluate/scores.json")) if run else []
-    return Scores.model_validate(json.loads(found[-1].read_text("utf-8"))) if found else None
+    path = run.named()[EVALUATE] / "scores.json" if run and EVALUATE in run.named() else None
+    return Scores.model_validate(json.loads(path.read_text("utf-8"))) if path and path.is_file() else None
 
 
 def _interval(scores: ModelScores, name: str) -> str:

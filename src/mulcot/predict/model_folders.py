@@ -71,8 +71,8 @@ def find_fitted(name: str, model: Path, *others: Path) -> Path | None:
     It is the evaluation's, where that was of these very weights; where it was not, that is said and nothing is used. A
     model without such an evaluation, such as an exported one, has the file beside its weights.
     """
-    run, stage = _home(model)
-    stages = {} if run is None else {each.path.name.partition("-")[2]: each for each in run.stages()}
+    run, stage = home(model)
+    stages = {} if run is None else run.named()
     if EVALUATE in stages:
         path = fitted_folder(stages[EVALUATE], stage) / name
         if path.is_file():
@@ -87,7 +87,7 @@ def find_fitted(name: str, model: Path, *others: Path) -> Path | None:
     return own if own.is_file() else None
 
 
-def _home(model: Path) -> tuple[RunFolder | None, str]:
+def home(model: Path) -> tuple[RunFolder | None, str]:
     """The run that a model folder lies in, and the folder in it that holds the model; none for an exported one."""
     for place in (Path(os.path.normpath(model.absolute())), model.resolve()):  # a stage may be a link, or a model
         for run in place.parents[1:3]:
@@ -99,7 +99,7 @@ def _home(model: Path) -> tuple[RunFolder | None, str]:
 def _other_weights(stages: Mapping[str, StageFolder], models: Sequence[Path]) -> str:
     """Why the run's evaluation says nothing about these models; empty where it does."""
     evaluated = stages[EVALUATE].finished().inputs
-    for name in dict.fromkeys(_home(model)[1].partition("/")[0].partition("-")[2] for model in models):
+    for name in dict.fromkeys(home(model)[1].partition("/")[0].partition("-")[2] for model in models):
         if name not in stages or evaluated.get(name) != stages[name].content():
             return f"the stage {name} is another one than was evaluated"
     return ""
