@@ -158,6 +158,13 @@ def test_a_model_of_nans_answers_without_labels_and_without_failing(copy_of_mode
     assert (found.label, found.problem) == (None, "not_finite")
 
 
+def test_a_given_temperature_needs_no_fitted_one(copy_of_model: Path) -> None:
+    (copy_of_model / "calibration.json").write_text("damaged")
+    assert Predictor.load(copy_of_model, temperature=2.0).temperature == 2
+    with pytest.raises(MulcotError, match="damaged"):
+        Predictor.load(copy_of_model)
+
+
 def test_temperature_moves_probabilities_and_never_the_label(copy_of_model: Path) -> None:
     module.load_temperature(copy_of_model)
     before = Predictor.load(copy_of_model).predict(posts(3), label_only=True)

@@ -95,8 +95,9 @@ class TwoStagePredictor(Predictor):
         model_format, other = find_pair(folder)
         explainer = None if other is None else ModelWithFormat(load_fusion(other, device), load_model_format(other))
         answerer = ModelWithFormat(load_fusion(folder, device), model_format)
-        fitted = load_temperature(folder, *([] if other is None else [other]))
-        predictor = cls(answerer, explainer, load_task(folder), **{"temperature": fitted, **options})
+        others = [] if other is None else [other]
+        fitted = {} if "temperature" in options else {"temperature": load_temperature(folder, *others)}
+        predictor = cls(answerer, explainer, load_task(folder), **fitted, **options)
         predictor.folder = folder
         return predictor
 

@@ -93,7 +93,8 @@ class JointPredictor(Predictor):
         saved = load_task(folder)
         model = load_folder(folder, device)
         model.network.merge()
-        predictor = cls(model, saved, **{"temperature": load_temperature(folder), **options})
+        fitted = {} if "temperature" in options else {"temperature": load_temperature(folder)}
+        predictor = cls(model, saved, **fitted, **options)
         predictor.folder = folder
         return predictor
 

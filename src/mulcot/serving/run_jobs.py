@@ -25,7 +25,8 @@ def free_memory() -> None:
 def work(predictor: Predictor, jobs: Sequence[ServingJob]) -> Iterator[tuple[int, JobEvent]]:
     """Everything that becomes known about the jobs, which are of one kind; (place in `jobs`, news)."""
     kind = jobs[0].kind
-    if kind.decoding is not None and predictor.chat is not None:
+    if kind.decoding is not None:
+        assert predictor.chat is not None, "the route refuses conversations that the model does not know"
         talks = [job.question for job in jobs if isinstance(job.question, Conversation)]
         yield from converse(predictor.chat, talks, kind.decoding)
         return
