@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"records", "extras"},
     {"settings"},
     {"registry", "rundir", "media", "text", "progress", "provenance", "yamltree"},
-    {"plugin", "world", "features"},
+    {"plugin", "world", "features", "methods"},
     {"tasks"},
     {"datasets", "backbones", "metrics"},
     {"teacher", "objectives", "extractors"},
@@ -31,7 +31,7 @@ LAYERS: list[set[str]] = [
     {"evaluation", "open_predictor", "tiny"},
     {"report", "export"},
     {"stages", "serving"},
-    {"recipe", "lacking"},
+    {"recipe", "data_requirements", "fingerprints"},
     {"pipeline"},
     {"cli"},
     {"__main__", "__init__"},
@@ -39,7 +39,8 @@ LAYERS: list[set[str]] = [
 """A room may import itself and rooms of earlier lines, never a neighbour on its own line."""
 
 CORE_WITHOUT_TORCH = {
-    "cli", "pipeline", "recipe", "lacking", "report", "metrics", "tasks", "datasets", "teacher", "world", "media",
+    "cli", "pipeline", "recipe", "data_requirements", "fingerprints", "methods", "report",
+    "metrics", "tasks", "datasets", "teacher", "world", "media",
     "text", "progress", "provenance", "yamltree", "rundir", "registry", "plugin", "settings", "records", "errors",
     "extras", "version", "features", "export.data", "stages.dataset", "stages.teacher", "stages.report",
     "predict.model_folders",

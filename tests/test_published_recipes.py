@@ -17,7 +17,7 @@ from mulcot.cli.check import check
 from mulcot.datasets.mvsa import Mvsa
 from mulcot.datasets.twitter import Twitter
 from mulcot.errors import RecipeError
-from mulcot.pipeline import METHODS
+from mulcot.methods import MULCOT_RD
 from mulcot.progress import Reporter
 from mulcot.recipe import load_recipe
 from mulcot.yamltree import merge, read_tree
@@ -90,7 +90,7 @@ def test_every_stage_is_described_and_the_models_are_the_published_ones(
     for name in ("ASSISTANT", "STUDENT"):
         monkeypatch.delenv(name, raising=False)
     recipe = load_recipe(path).recipe
-    assert all(recipe.stage(name) for name in METHODS["mulcot-rd"] if name != "report")
+    assert all(recipe.stage(name) for name in MULCOT_RD.stages if name != "report")
     shapes = PUBLISHED["SHAPES"]
     for stage, size in ((recipe.assistant, "7B"), (recipe.student, "3B")):
         assert stage is not None and isinstance(stage.backbone, QwenVL)

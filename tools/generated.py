@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 
 from mulcot.cli.families import FAMILIES
 from mulcot.evaluation.scores import Scores
-from mulcot.recipe import Recipe
+from mulcot.recipe import recipe_class
 from mulcot.settings import Settings
 from mulcot.stages.evaluate_questions import EvaluateQuestionsStage
 from mulcot.training.settings import Training
@@ -70,7 +70,7 @@ def options(name: str) -> str:
 
 def section(name: str) -> str:
     """The options of a recipe section, `teacher`, or of those below one of its options, `teacher.retry`."""
-    cls: type[Settings] = Recipe
+    cls: type[Settings] = recipe_class()
     for option in name.split("."):
         annotation = cls.model_fields[option].annotation
         parts = (annotation, *get_args(annotation))
@@ -137,7 +137,7 @@ def world(table: str) -> str:
 
 def recipe_keys() -> str:
     """The top level of a recipe."""
-    return options_table(Recipe).replace("| `task` | needed |", "| `task` | the dataset's |")
+    return options_table(recipe_class()).replace("| `task` | needed |", "| `task` | the dataset's |")
 
 
 def layers() -> str:

@@ -1,4 +1,4 @@
-"""The whole product on one screen: the stages of each method, in order, and how a run goes through them.
+"""The whole product on one screen: how a run goes through the stages of its method, in order (see `methods`).
 
 A stage that is finished for the same inputs and settings is skipped; any other is run, continuing what it finds. The
 same command therefore starts, continues and completes a run.
@@ -12,28 +12,20 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mulcot.data_requirements import data_lacking
 from mulcot.datasets.statistics import SplitStatistics
 from mulcot.errors import MulcotError, NothingUsable, RunError, StageMissing, UnknownName
 from mulcot.extras import need
-from mulcot.lacking import LEARNING, lacking
+from mulcot.fingerprints import input_hashes, stage_fingerprint
 from mulcot.progress import Reporter
 from mulcot.provenance import provenance
 from mulcot.recipe import Loaded, Recipe
 from mulcot.records import Json
-from mulcot.rundir import FORMAT, RunFolder, StageFolder, StageRecord
-from mulcot.settings import fingerprint
+from mulcot.rundir import RunFolder, StageRecord
 from mulcot.stages.base import Job, Stage
-
-METHODS: dict[str, tuple[str, ...]] = {
-    "mulcot-rd": ("dataset", "teacher", "assistant", "annotate", "student", "evaluate", "report"),
-    "multimodal-cot": ("dataset", "teacher", "features", "rationale", "answer", "evaluate", "report"),
-}
-OPTIONAL = {"multimodal-cot": ("teacher", "features", "rationale")}
-"""Stages that a method does without where the recipe does not describe them."""
 
 POLL = 0.2
 """Seconds between two looks of a helping process at the run folder."""
@@ -50,7 +42,7 @@ class Outcome:
 
 def run(loaded: Loaded, reporter: Reporter, first: str | None = None, last: str | None = None) -> list[Outcome]:
     """Runs the recipe's stages from `first` to `last`; stages before `first` must be finished."""
-    stages = METHODS[loaded.recipe.method]
+    stages = loaded.recipe.plan.stages
     helping = int(os.environ.get("RANK", "0")) > 0
     reporter = Reporter.silent() if helping else reporter
     chosen = _without_optional(between(stages, first, last), loaded.recipe)
@@ -89,7 +81,7 @@ def between(stages: tuple[str, ...], first: str | None, last: str | None) -> tup
 
 def _without_optional(chosen: tuple[str, ...], recipe: Recipe) -> tuple[str, ...]:
     """The stages without those that the recipe may and does leave out; the first and the last were asked for."""
-    optional = OPTIONAL.get(recipe.method, ())
+    optional = recipe.plan.optional
     inner = (name for name in chosen[1:-1] if name not in optional or recipe.stage(name) is not None)
     return (*chosen[:1], *inner, *chosen[1:][-1:])
 
@@ -107,13 +99,13 @@ class Undone:
 
 def left_undone(recipe: Recipe) -> Undone | None:
     """What a whole run of this recipe does not come to; None where it goes through all stages."""
-    stages = _without_optional(METHODS[recipe.method], recipe)
+    stages = _without_optional(recipe.plan.stages, recipe)
     missing = next((name for name in stages if recipe.stage(name) is None), None)
     if missing is None:
         return None
     place = stages.index(missing)
     later = [name for name in stages[place:] if name != "report" and recipe.stage(name) is not None]
-    trains = any(name in LEARNING for name in stages[:place])
+    trains = any(name in recipe.plan.trained for name in stages[:place])
     text = f"the recipe has no section {missing!r}, so a run ends after {stages[place - 1]}"
     text += f" and does not reach {', '.join(later)}" if later else ""
     return Undone(missing, trains, text if trains else f"nothing is trained: {text}")
@@ -121,7 +113,8 @@ def left_undone(recipe: Recipe) -> Undone | None:
 
 def _look_at_data(chosen: tuple[str, ...], loaded: Loaded, folder: RunFolder) -> None:
     """Ends the run where a stage to come will not find what it needs, before any stage is paid for or waited for."""
-    recipe, dataset = loaded.recipe, folder.stage(1, "dataset")
+    recipe = loaded.recipe
+    dataset = folder.stage(recipe.plan.number("dataset"), "dataset")
     if dataset.record is None:
         return
     path = dataset / "statistics.json"
@@ -131,8 +124,8 @@ def _look_at_data(chosen: tuple[str, ...], loaded: Loaded, folder: RunFolder) ->
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         hint = f"Delete {dataset / 'stage.json'}; the same command writes it again."
         raise RunError(f"{path} cannot be read", hint=hint) from None
-    stages = {name: stage for name in METHODS[recipe.method] if (stage := recipe.stage(name)) is not None}
-    problems = [f"{lack.stage}: {lack.text}" for lack in lacking(stages, splits) if lack.stage in chosen]
+    lacks = data_lacking(recipe.described(), recipe.plan.trained, splits)
+    problems = [f"{lack.stage}: {lack.text}" for lack in lacks if lack.stage in chosen]
     if problems:
         hint = f"`mulcot data stats --recipe {loaded.path}` shows what there is; `--to` ends a run earlier."
         if recipe.dataset.limit is not None:
@@ -142,7 +135,7 @@ def _look_at_data(chosen: tuple[str, ...], loaded: Loaded, folder: RunFolder) ->
 
 def _say_what_is_kept(first: str, loaded: Loaded, folder: RunFolder, reporter: Reporter) -> None:
     """Stages before `first` stay as they are; where the recipe has changed since, that is said."""
-    stages = METHODS[loaded.recipe.method]
+    stages = loaded.recipe.plan.stages
     for number, name in enumerate(stages[: stages.index(first)], start=1):
         record = folder.stage(number, name).record
         if record is not None and record.settings != _sections(name, loaded):
@@ -155,13 +148,11 @@ def _need_extras(chosen: tuple[str, ...], loaded: Loaded, folder: RunFolder, rep
     for name in chosen:
         if loaded.recipe.stage(name) is None:
             return  # the run ends there with an error
-        stage, job = _prepare(name, loaded, folder, reporter)
+        stage, job = prepare(name, loaded, folder, reporter)
         done = job.folder.record
         # What follows a stage that runs will run, too; before that, all inputs are there to be compared.
         runs = (
-            runs
-            or done is None
-            or done.fingerprint != _stage_fingerprint(stage, loaded.recipe, _input_hashes(stage, job.before, folder))
+            runs or done is None or done.fingerprint != stage_fingerprint(stage, job, input_hashes(stage, job, folder))
         )
         if runs:
             need(*stage.extras())
@@ -172,21 +163,21 @@ def _sections(name: str, loaded: Loaded) -> Json:
 
 
 def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Reporter) -> Outcome:
-    stage, job = _prepare(name, loaded, run_folder, reporter)
+    stage, job = prepare(name, loaded, run_folder, reporter)
     folder = job.folder
-    inputs = _input_hashes(stage, job.before, run_folder)
-    stage_fingerprint = _stage_fingerprint(stage, loaded.recipe, inputs)
+    inputs = input_hashes(stage, job, run_folder)
+    wanted = stage_fingerprint(stage, job, inputs)
     done = folder.record
-    if done is not None and done.fingerprint == stage_fingerprint:
+    if done is not None and done.fingerprint == wanted:
         reporter.say(f"{name}: unchanged, skipped")
         return Outcome(name, True, done)
     known = done.outputs if done else {}
-    folder.begin(stage_fingerprint, stage.keeps)
+    folder.begin(wanted, stage.keeps)
     started, clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), time.monotonic()
     counts = stage.run(job)
     record = StageRecord(
         stage=name,
-        fingerprint=stage_fingerprint,
+        fingerprint=wanted,
         settings=_sections(name, loaded),
         inputs=inputs,
         outputs=folder.outputs(known, stage.bulky),
@@ -203,26 +194,27 @@ def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Repor
 
 def _take_part(name: str, loaded: Loaded, run_folder: RunFolder) -> None:
     """What every process but the first does for a stage: take part where it is parallel, and wait until it is whole."""
-    stage, job = _prepare(name, loaded, run_folder, Reporter.silent())
-    stage_fingerprint = _stage_fingerprint(stage, loaded.recipe, _input_hashes(stage, job.before, run_folder))
+    stage, job = prepare(name, loaded, run_folder, Reporter.silent())
+    wanted = stage_fingerprint(stage, job, input_hashes(stage, job, run_folder))
     helped = not stage.parallel
-    while (done := job.folder.record) is None or done.fingerprint != stage_fingerprint:
-        if not helped and done is None and job.folder.begun == stage_fingerprint:
+    while (done := job.folder.record) is None or done.fingerprint != wanted:
+        if not helped and done is None and job.folder.begun == wanted:
             need(*stage.extras())
             stage.run(job)
             helped = True
         time.sleep(POLL)
 
 
-def _prepare(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Reporter) -> tuple[Stage, Job]:
+def prepare(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Reporter) -> tuple[Stage, Job]:
+    """A stage with what it gets to work with."""
     recipe = loaded.recipe
     stage = recipe.stage(name)
     if stage is None:
         raise StageMissing(f"the recipe has no section {name!r}", hint="Add it, or end the run earlier with --to.")
-    numbers = {each: number for number, each in enumerate(METHODS[recipe.method], start=1)}
+    plan = recipe.plan
     job = Job(
-        folder=run_folder.stage(numbers[name], name),
-        before={each: run_folder.stage(numbers[each], each) for each in _before(stage, recipe)},
+        folder=run_folder.stage(plan.number(name), name),
+        before={each: run_folder.stage(plan.number(each), each) for each in _before(stage, name, recipe)},
         task=recipe.task,
         dataset=recipe.dataset,
         seed=recipe.seed,
@@ -231,32 +223,11 @@ def _prepare(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Reporte
     return stage, job
 
 
-def _before(stage: Stage, recipe: Recipe) -> tuple[str, ...]:
+def _before(stage: Stage, name: str, recipe: Recipe) -> tuple[str, ...]:
     """The stages it reads: those it needs, and of those it wants the ones that the recipe describes."""
-    known = METHODS[recipe.method]
-    return (*stage.needs, *(name for name in stage.wants if name in known and recipe.stage(name) is not None))
-
-
-def _stage_fingerprint(stage: Stage, recipe: Recipe, inputs: Json) -> str:
-    """The fingerprint of everything that decides a stage's result."""
-    return fingerprint(
-        {
-            "format": FORMAT,
-            "stage": stage.name,
-            "settings": stage.identity(),
-            "task": recipe.task.identity(),
-            "seed": recipe.seed,
-            "inputs": inputs,
-        }
-    )
-
-
-def _input_hashes(stage: Stage, before: Mapping[str, StageFolder], folder: RunFolder) -> Json:
-    """What goes in: the earlier stages' files as they are now, and the source files outside the run."""
-    inputs: Json = {name: each.content() for name, each in before.items()}
-    for path, stamp in zip(stage.sources(), folder.stamps(stage.sources()), strict=True):
-        inputs[path.name] = fingerprint([inputs.get(path.name), stamp["sha256"]])
-    return inputs
+    plan = recipe.plan.stages
+    earlier = [each for each in plan[: plan.index(name)] if recipe.stage(each) is not None]
+    return tuple(dict.fromkeys((*(need.stage for need in stage.needs()), *stage.wants(earlier))))
 
 
 def status(path: Path) -> list[tuple[str, str, StageRecord | None]]:

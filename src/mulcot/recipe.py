@@ -5,7 +5,8 @@
     task: {name: sentiment}
     dataset: {name: files, path: "${DATA}/posts.jsonl"}
 
-A section is the settings of one stage and carries the stage's name. This module only assembles them.
+A section is the settings of one stage and carries the stage's name. This module only assembles them: which there are
+follows from the methods, and what each may say from the stages that are registered.
 """
 
 from __future__ import annotations
@@ -14,30 +15,22 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args
 
 import yaml
-from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from mulcot.datasets.base import Dataset, datasets
 from mulcot.errors import RecipeError, suggest
+from mulcot.methods import DEFAULT, Method, across, method_named, methods
 from mulcot.plugin import TAG, Plugin
 from mulcot.registry import Registry
 from mulcot.settings import Settings
-from mulcot.stages.annotate import AnnotateStage
-from mulcot.stages.answer import AnswerStage
-from mulcot.stages.assistant import AssistantStage
-from mulcot.stages.base import Stage
+from mulcot.stages.base import Stage, stages
 from mulcot.stages.dataset import DatasetStage
-from mulcot.stages.evaluate import EvaluateStage
-from mulcot.stages.evaluate_questions import EvaluateQuestionsStage
-from mulcot.stages.features import FeaturesStage
-from mulcot.stages.rationale import RationaleStage
-from mulcot.stages.report import ReportStage
-from mulcot.stages.student import StudentStage
-from mulcot.stages.teacher import TeacherStage
 from mulcot.tasks.base import Task, tasks
 from mulcot.yamltree import KeyPath, Problem, Tree, expand, override, parse_assignments, read_tree, redact, variables
 
@@ -49,11 +42,11 @@ _QUERY = re.compile(r"(?<=://)([^\s\"?]*\?)[^\s\"]+")
 
 
 class Recipe(Settings):
-    """One run."""
+    """One run: what every recipe says. `recipe_class` adds the sections, which are the stages of the methods."""
 
     version: Literal[1]
     """The version of the recipe language; 1 is the only one so far."""
-    method: Literal["mulcot-rd", "multimodal-cot"] = "mulcot-rd"
+    method: str = DEFAULT.name
     """Which stages run: `mulcot-rd` distils teacher, assistant and student; `multimodal-cot` trains two small models,
     of which the first explains and the second answers."""
     output: Path | None = None
@@ -64,50 +57,11 @@ class Recipe(Settings):
     """What is asked of each example. Left out, it is the dataset's usual task."""
     dataset: SerializeAsAny[Annotated[Dataset, Plugin(datasets)]]
     """Where the examples come from."""
-    teacher: TeacherStage | None = None
-    """Who writes the first chains, and what they may cost."""
-    assistant: AssistantStage | None = None
-    """The medium model, and how it learns from the teacher's chains."""
-    annotate: AnnotateStage | None = None
-    """What the assistant adds: chains of its own, and soft labels."""
-    student: StudentStage | None = None
-    """The small model, and how it learns from both."""
-    features: FeaturesStage | None = None
-    """What the pictures look like to a frozen extractor; without it, multimodal-cot reads texts alone."""
-    rationale: RationaleStage | None = None
-    """The model that explains, and how it learns; without it, one model does everything."""
-    answer: AnswerStage | None = None
-    """The model that answers, and how it learns."""
-    evaluate: EvaluateStage | EvaluateQuestionsStage | None = None
-    """Who is compared on which examples."""
-    report: ReportStage = ReportStage()
-    """The page at the end; it is written without being asked for."""
 
-    @field_validator("evaluate", mode="before")
-    @classmethod
-    def _evaluate_as_the_method_does(cls, value: Any, info: ValidationInfo) -> Any:
-        """One word, one section; what it may say depends on the method."""
-        kind = _evaluation(info.data.get("method"))
-        return value if value is None or isinstance(value, Stage) else kind.model_validate(value)
-
-    @model_validator(mode="after")
-    def _check_that_rationales_are_there(self) -> Self:
-        problems = list(self._missing_rationales()) if self.method == "multimodal-cot" else []
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
-    def _missing_rationales(self) -> Iterator[str]:
-        """What stages of Multimodal-CoT are to read that nobody writes."""
-        answer, rationale = self.answer, self.rationale
-        if answer is not None and answer.format == "QCMG-A":
-            if rationale is None:
-                yield "answer.format QCMG-A reads what the stage rationale writes; add that section, or choose QCM-A"
-            elif answer.rationales == "cross_fitted" and not rationale.folds:
-                yield "answer.rationales: cross_fitted needs rationale.folds, such as 5"
-        for name, section in (("rationale", rationale), ("answer", answer)):
-            if section is not None and section.authors == "teacher" and self.teacher is None:
-                yield f"{name}.authors: teacher needs a section teacher"
+    @property
+    def plan(self) -> Method:
+        """What the method goes through."""
+        return method_named(self.method)
 
     def stage(self, name: str) -> Stage | None:
         """The settings of a stage; None where the recipe has no such section."""
@@ -115,6 +69,51 @@ class Recipe(Settings):
             return DatasetStage(source=self.dataset)
         section = getattr(self, name, None)
         return section if isinstance(section, Stage) else None
+
+    def described(self) -> dict[str, Stage]:
+        """The stages of the method that the recipe describes, in order."""
+        found = ((name, self.stage(name)) for name in self.plan.stages)
+        return {name: stage for name, stage in found if stage is not None}
+
+    def unmet(self) -> Iterator[Problem]:
+        """What sections need of others and do not find. A stage that no run does without ends it, and is not told."""
+        described = self.described()
+        needed = set(self.plan.stages) - set(self.plan.optional)
+        for name, stage in described.items():
+            for need in stage.unmet(described):
+                if need.stage not in needed:
+                    text = need.text or f"needs the stage {need.stage}"
+                    yield (name, *([need.option] if need.option else [])), text
+
+
+def recipe_class(method: str | None = None) -> type[Recipe]:
+    """Recipes of one method, with the sections of all methods; what a section may say depends on the method.
+
+    None stands for any: a section is then what any of the methods takes.
+    """
+    return _recipe_class(tuple(methods().values()), method)
+
+
+@cache
+def _recipe_class(known: tuple[Method, ...], chosen: str | None) -> type[Recipe]:
+    fields: dict[str, Any] = {}
+    for name in across(lambda method: method.stages):
+        if name in Recipe.model_fields:
+            continue
+        named = [method for method in known if name in method.stages]
+        own = [method for method in named if method.name == chosen]
+        those = dict.fromkeys(stages.get(method.step(name).plugin) for method in own or named)
+        first = next(iter(those))
+        kind: Any = Union[tuple(those) if first.always else (*those, None)]  # noqa: UP007
+        fields[name] = (kind, Field(default=first() if first.always else None, description=first.about))
+    names: Any = Literal
+    about = Recipe.model_fields["method"]
+    fields["method"] = (
+        names[tuple(each.name for each in known)],
+        Field(default=about.default, description=about.description),
+    )
+    made: type[Recipe] = create_model("Recipe", __base__=Recipe, __doc__="One run.", **fields)
+    return made
 
 
 @dataclass(frozen=True)
@@ -142,13 +141,15 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> Loaded:
     tree = Tree(tree.source, override(tree.data, overrides or []), tree.lines)
     written = _with_task(tree.data)
     expanded, missing = expand(written)
+    method = expanded.get("method")
+    cls = recipe_class(method if isinstance(method, str) and method in methods() else DEFAULT.name)
     try:
-        recipe = Recipe.model_validate(expanded)
+        recipe = cls.model_validate(expanded)
     except ValidationError as error:
         found = [item for item in error.errors() if not _follows(_path(item["loc"]), missing)]
-        raise RecipeError(tree.source, tree.report(missing + _explain(found, Recipe, tree))) from None
-    if missing:
-        raise RecipeError(tree.source, tree.report(missing))
+        raise RecipeError(tree.source, tree.report(missing + _explain(found, cls, tree))) from None
+    if problems := missing or list(recipe.unmet()):
+        raise RecipeError(tree.source, tree.report(problems))
     return Loaded(path, recipe, redact(written))
 
 
@@ -167,7 +168,7 @@ def build_plugin(registry: Registry[T], options: dict[str, Any], source: str) ->
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of recipes, for editors."""
-    schema = Recipe.model_json_schema()
+    schema = recipe_class().model_json_schema()
     schema["required"] = [key for key in schema["required"] if key != "task"]
     schema = _or_variable(schema)
     schema["$defs"]["Variable"] = {"type": "string", "pattern": r"^\$\{.*\}$"}
@@ -216,7 +217,7 @@ def _explain(errors: list[ErrorDetails], root: type[Settings], tree: Tree) -> li
             continue  # the items are there, but bad
         text = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").partition(" for <class")[0]
         if error["type"] == "extra_forbidden":
-            cls = _class_of(root, error["loc"][:-1], tree.data.get("method"))
+            cls = _class_at(root, error["loc"][:-1])
             known = sorted(info.alias or name for name, info in cls.model_fields.items()) if cls else []
             text = f"unknown key. {suggest(str(path[-1]), known)}".rstrip()
         elif error["type"] == "missing":
@@ -238,18 +239,6 @@ def _unexpanded(text: str, tree: Tree) -> str:
 
 def _path(loc: tuple[int | str, ...]) -> KeyPath:
     return tuple(part for part in loc if not str(part).startswith(TAG))
-
-
-def _evaluation(method: Any) -> type[Stage]:
-    """What the section `evaluate` is for a method."""
-    return EvaluateQuestionsStage if method == "multimodal-cot" else EvaluateStage
-
-
-def _class_of(root: type[Settings], loc: tuple[int | str, ...], method: Any) -> type[Settings] | None:
-    """The settings class that pydantic was checking at this path of a recipe of this method."""
-    if root is Recipe and loc[:1] == ("evaluate",):
-        return _class_at(_evaluation(method), loc[1:])
-    return _class_at(root, loc)
 
 
 def _class_at(root: type[Settings], loc: tuple[int | str, ...]) -> type[Settings] | None:
@@ -297,4 +286,4 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:] if text[:2].istitle() else text
 
 
-__all__ = ["Loaded", "Recipe", "build_plugin", "json_schema", "load_recipe", "parse_assignments"]
+__all__ = ["Loaded", "Recipe", "build_plugin", "json_schema", "load_recipe", "parse_assignments", "recipe_class"]

@@ -37,14 +37,14 @@ class Registry(Generic[T]):
         self._classes: dict[str, type[T]] = {}
         self._loaded = False
 
-    def register(self, name: str) -> Callable[[C], C]:
-        """Class decorator: `name` is what the recipe says."""
+    def register(self, name: str, called: str = "") -> Callable[[C], C]:
+        """Class decorator: `name` is what the recipe says; `called` is the class's own name, where it is another."""
 
         def decorate(cls: C) -> C:
             old = self._classes.get(name)
             if old is not None and (old.__module__, old.__qualname__) != (cls.__module__, cls.__qualname__):
                 raise MulcotError(f"two classes are registered as {self.what} {name!r}: {old!r} and {cls!r}")
-            cls.name = name
+            cls.name = called or name
             self._classes[name] = cls  # type: ignore[assignment]
             return cls
 
@@ -72,11 +72,22 @@ class Registry(Generic[T]):
         package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self.package}.{module.name}")
-        for point in entry_points(group=self.group):
-            try:
-                point.load()
-            except ImportError as error:
-                hint = "Install what it needs, or uninstall the package that brings it."
-                raise MulcotError(
-                    f"the plug-in {point.name!r} ({point.value}) cannot be loaded: {error}", hint=hint
-                ) from error
+        load_entry_points(self.group)
+
+
+_loaded: set[str] = set()
+
+
+def load_entry_points(group: str) -> None:
+    """Imports, once, what other packages add to a group."""
+    if group in _loaded:
+        return
+    _loaded.add(group)
+    for point in entry_points(group=group):
+        try:
+            point.load()
+        except ImportError as error:
+            hint = "Install what it needs, or uninstall the package that brings it."
+            raise MulcotError(
+                f"the plug-in {point.name!r} ({point.value}) cannot be loaded: {error}", hint=hint
+            ) from error

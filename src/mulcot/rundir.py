@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,13 +155,16 @@ class RunFolder:
         self.path = path
 
     def stage(self, number: int, name: str) -> StageFolder:
-        """`<number>-<name>`, numbered from 1 in the method's order."""
-        return StageFolder(self.path / f"{number}-{name}")
+        """`<number>-<name>`, numbered from 1 in the method's order; where the stage has a folder, that one, whatever
+        its number, since a method may have had other stages when it was made.
+        """
+        known = [folder for folder in self.stages() if folder.name == name]
+        return known[0] if known else StageFolder(self.path / f"{number}-{name}")
 
     def stages(self) -> list[StageFolder]:
         """The stage folders that exist, in order."""
         found = [p for p in self.path.glob("[0-9]*-*") if p.is_dir() and p.name.partition("-")[0].isdigit()]
-        return [StageFolder(p) for p in sorted(found, key=lambda p: int(p.name.partition("-")[0]))]
+        return [StageFolder(p) for p in sorted(found, key=lambda p: (int(p.name.partition("-")[0]), p.name))]
 
     def named(self) -> dict[str, StageFolder]:
         """The same by their names."""
@@ -208,19 +211,29 @@ class RunFolder:
 
     def states(self) -> Iterator[tuple[StageFolder, str]]:
         """Each stage: `finished`, `unfinished`, or `outdated` by an earlier one."""
-        contents: dict[str, str | None] = {}
-        for stage in self.stages():
-            record = stage.record
-            state = "unfinished" if record is None else "finished"
-            if record is not None and any(record.inputs.get(name, now) != now for name, now in contents.items()):
-                state = "outdated"
-            # A stage that has to run again changes what follows, even before it has run.
-            contents[stage.name] = _content(stage) if state == "finished" else None
-            yield stage, state
+        stages = {stage.name: stage for stage in self.stages()}
+        known: dict[str, tuple[str, str | None]] = {}
+        for stage in stages.values():
+            yield stage, _state(stage, stages, known)[0]
 
     def write_recipe(self, text: str) -> None:
         """Keeps the resolved recipe beside its results."""
         write_text(self.path / "recipe.yaml", text)
+
+
+def _state(
+    stage: StageFolder, stages: Mapping[str, StageFolder], known: dict[str, tuple[str, str | None]]
+) -> tuple[str, str | None]:
+    """A stage's state, and what it holds where it is finished; `known` keeps what was found of others."""
+    if stage.name not in known:
+        record = stage.record
+        known[stage.name] = ("unfinished", None)
+        if record is not None:
+            # A stage that has to run again changes what follows, even before it has run.
+            inputs = {name: made for name, made in record.inputs.items() if name in stages}
+            current = all(_state(stages[name], stages, known)[1] == made for name, made in inputs.items())
+            known[stage.name] = ("finished", _content(stage)) if current else ("outdated", None)
+    return known[stage.name]
 
 
 def _content(stage: StageFolder) -> str | None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mulcot.evaluation.published_numbers_science import COLUMNS, published_rows
+from mulcot.evaluation.published_numbers import COLUMNS, published_rows
 from mulcot.evaluation.question_scoring import groups_of, score_questions, with_repaired
 from mulcot.records import Example, ImageRef, Json, Prediction, Rejected
 from mulcot.world.science import make_question

@@ -6,9 +6,9 @@ import pytest
 
 from made_runs import make_run
 from mulcot.errors import MulcotError
+from mulcot.evaluation.published_numbers import benchmark, published
 from mulcot.report.chain_sources import costs, learned, sources
 from mulcot.report.comparison import NOT_SET, compare_runs
-from mulcot.report.published_numbers import benchmark, published
 from mulcot.report.run import read_run
 
 

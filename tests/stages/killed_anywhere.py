@@ -43,7 +43,7 @@ def watched(plain: Any) -> Any:
     return run
 
 
-for name in pipeline.METHODS[loaded.recipe.method]:
+for name in loaded.recipe.plan.stages:
     cls: Any = type(loaded.recipe.stage(name))
     if cls is not type(None):
         cls.run = watched(cls.run)

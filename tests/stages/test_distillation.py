@@ -13,14 +13,14 @@ from safetensors.torch import load_file
 from small import go, write_recipe
 
 import forked
-from mulcot.pipeline import METHODS
+from mulcot.methods import MULCOT_RD
 from mulcot.recipe import load_recipe
 
 
 def test_a_run_from_posts_to_a_student(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
     outcomes = {outcome.stage: outcome.record.counts for outcome in go(recipe)}
-    assert tuple(outcomes) == METHODS["mulcot-rd"][: len(outcomes)]
+    assert tuple(outcomes) == MULCOT_RD.stages[: len(outcomes)]
     assert outcomes["assistant"]["lessons"] == outcomes["student"]["lessons"] == 40
     assert outcomes["annotate"]["sampled"] == 40
     assert outcomes["student"]["steps"] == 10

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import forked
-from mulcot.pipeline import METHODS
+from mulcot.methods import method_named
 from mulcot.recipe import load_recipe
 from mulcot.rundir import RunFolder
 
@@ -56,7 +56,7 @@ def recipe(folder: Path, method: str) -> Path:
     folder.mkdir()
     path = folder / "r.yaml"
     path.write_text(json.dumps(data), "utf-8")
-    assert all(load_recipe(path).recipe.stage(name) for name in METHODS[method] if name != "report")
+    assert all(load_recipe(path).recipe.stage(name) for name in method_named(method).stages if name != "report")
     return path
 
 
@@ -65,7 +65,7 @@ def start(path: Path, *kill: str) -> subprocess.CompletedProcess[str]:
 
 
 def finished(path: Path, method: str, stage: str) -> bool:
-    return RunFolder(path.parent / "run").stage(METHODS[method].index(stage) + 1, stage).record is not None
+    return RunFolder(path.parent / "run").stage(method_named(method).stages.index(stage) + 1, stage).record is not None
 
 
 def results(path: Path) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def test_killed_in_every_stage_the_run_ends_with_the_same_scores_and_weights(tmp
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     took: dict[str, float] = json.loads(done.stdout)
-    assert set(took) == {stage for stage in METHODS[method] if load_recipe(calm).recipe.stage(stage)}
+    assert set(took) == {stage for stage in method_named(method).stages if load_recipe(calm).recipe.stage(stage)}
 
     path, dice, inside = recipe(tmp_path / "killed", method), random.Random(11), 0
     for stage, seconds in took.items():

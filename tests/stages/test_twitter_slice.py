@@ -11,7 +11,8 @@ import torch
 
 from mulcot.cli.check import check
 from mulcot.evaluation.scores import Scores
-from mulcot.pipeline import METHODS, run, status
+from mulcot.methods import MULCOT_RD
+from mulcot.pipeline import run, status
 from mulcot.progress import Reporter
 from mulcot.recipe import load_recipe
 from mulcot.records import Example, Prediction, Rationale, read_lines
@@ -70,7 +71,7 @@ def test_the_published_recipe_runs_from_real_posts_to_scores(
     run(loaded, Reporter.silent())
     folder = loaded.folder
     states = [(name, state) for name, state, _ in status(folder)]
-    stages = [(f"{number}-{name}", name) for number, name in enumerate(METHODS["mulcot-rd"], 1)]
+    stages = [(f"{number}-{name}", name) for number, name in enumerate(MULCOT_RD.stages, 1)]
     assert states == [(place, "finished") for place, name in stages if loaded.recipe.stage(name)]
 
     examples = list(read_lines(folder / "1-dataset/examples.jsonl", Example))

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mulcot.data_requirements import data_lacking
 from mulcot.datasets.base import read
 from mulcot.datasets.statistics import DatasetCounter, Statistics
 from mulcot.errors import MulcotError, printable
 from mulcot.extras import missing
-from mulcot.lacking import lacking
 from mulcot.media import Store
-from mulcot.pipeline import METHODS, Undone, left_undone
+from mulcot.methods import across
+from mulcot.pipeline import Undone, left_undone
 from mulcot.progress import Reporter
 from mulcot.recipe import Loaded, Recipe
 from mulcot.records import Example
 from mulcot.rundir import RunFolder
+from mulcot.stages.answer import AnswerStage
 from mulcot.tasks.base import Purpose
 
 
@@ -35,7 +37,7 @@ def check(loaded: Loaded, reporter: Reporter, rows: int | None = None) -> CheckR
     """Asks every stage for its problems, reads the data, opens its pictures and renders its prompts."""
     recipe = loaded.recipe
     problems = RunFolder(loaded.folder).problems()
-    stages = {name: stage for name in METHODS[recipe.method] if (stage := recipe.stage(name)) is not None}
+    stages = recipe.described()
     for name, stage in stages.items():
         packages = [error for extra in stage.extras() if (error := missing(extra)) is not None]
         problems += [f"{name}: {error.message}: {error.hint}" for error in packages]
@@ -47,18 +49,19 @@ def check(loaded: Loaded, reporter: Reporter, rows: int | None = None) -> CheckR
     except MulcotError as error:
         return CheckResult((f"dataset: {error}",), None)
     # A part of the rows does not tell what is missing in all of them.
-    lacks = lacking(stages, statistics.splits) if rows is None else ()
+    lacks = data_lacking(stages, recipe.plan.trained, statistics.splits) if rows is None else ()
     found = tuple(f"{lack.stage}: {lack.text}" for lack in lacks)
     return CheckResult(found, statistics, tuple(_unread(recipe)), left_undone(recipe))
 
 
 def _unread(recipe: Recipe) -> Iterator[str]:
     """Sections that change nothing."""
-    for name in dict.fromkeys(name for stages in METHODS.values() for name in stages):
-        if name not in METHODS[recipe.method] and recipe.stage(name) is not None:
+    for name in across(lambda method: method.stages):
+        if name not in recipe.plan.stages and recipe.stage(name) is not None:
             yield f"the method {recipe.method} does not read the section {name}"
-    answer = recipe.answer if recipe.method == "multimodal-cot" and recipe.rationale is not None else None
-    if answer is not None and answer.format != "QCMG-A":
+    described = recipe.described()
+    answer = described.get("answer")
+    if isinstance(answer, AnswerStage) and "rationale" in described and answer.format != "QCMG-A":
         yield f"answer.format {answer.format} does not read what the section rationale writes"
 
 

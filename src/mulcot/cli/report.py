@@ -30,10 +30,11 @@ def report(
 def _gallery(folder: Path) -> Gallery:
     """The run's pictures; only the stored ones where its recipe cannot be read here, such as without its variables."""
     from mulcot.media import Gallery, Store
+    from mulcot.methods import DEFAULT
     from mulcot.recipe import load_recipe
     from mulcot.rundir import RunFolder
 
-    dataset = RunFolder(folder).stage(1, "dataset")
+    dataset = RunFolder(folder).stage(DEFAULT.number("dataset"), "dataset")
     store = Store(dataset / "pictures")
     try:
         source = load_recipe(folder / "recipe.yaml").recipe.dataset

@@ -29,21 +29,23 @@ def estimate(
     as_json: AsJson = False,
 ) -> None:
     """Say what the teacher will cost. Runs the dataset stage if needed, and asks the teacher nothing."""
-    from mulcot.pipeline import METHODS, run
+    from mulcot.pipeline import run
     from mulcot.progress import Reporter
     from mulcot.recipe import load_recipe
     from mulcot.rundir import RunFolder
     from mulcot.stages.base import Job
+    from mulcot.stages.teacher import TeacherStage
 
     loaded = load_recipe(recipe, overrides)
-    chosen, stage = loaded.recipe, loaded.recipe.teacher
-    if stage is None:
+    chosen = loaded.recipe
+    stage = chosen.stage("teacher")
+    if not isinstance(stage, TeacherStage):
         raise MulcotError(f"{recipe} has no section teacher", hint="See docs/teacher.md.")
     reporter = Reporter.auto()
     run(loaded, reporter, last="dataset")
-    names, folder = METHODS[chosen.method], RunFolder(loaded.folder)
-    before = {"dataset": folder.stage(1 + names.index("dataset"), "dataset")}
-    own = folder.stage(1 + names.index("teacher"), "teacher")
+    plan, folder = chosen.plan, RunFolder(loaded.folder)
+    before = {"dataset": folder.stage(plan.number("dataset"), "dataset")}
+    own = folder.stage(plan.number("teacher"), "teacher")
     job = Job(folder=own, before=before, task=chosen.task, dataset=chosen.dataset, seed=chosen.seed, reporter=reporter)
     found = stage.estimate(job)
     print(json.dumps(found.to_json(), indent=2) if as_json else "\n".join(found.lines(stage.prices)))

@@ -16,6 +16,7 @@ from mulcot.backbones.base import Backbone, saved_backbone
 from mulcot.errors import printable
 from mulcot.evaluation.scores import ModelScores, Scores
 from mulcot.export.pair import INSIDE
+from mulcot.methods import methods
 from mulcot.multimodal_cot.settings import saved_fusion
 from mulcot.predict.model_folders import EVALUATE, home
 from mulcot.records import Json
@@ -27,15 +28,6 @@ from mulcot.version import __version__
 CARD_FILE = "README.md"
 PAPER = "https://arxiv.org/abs/2508.05234"
 PAIR_PAPER = "https://arxiv.org/abs/2302.00923"
-ABOUT = {
-    "teacher": "wrote the chains that were accepted",
-    "assistant": "learned from them",
-    "annotate": "wrote chains of its own and soft labels for every target token",
-    "student": "learned from all chains and from those soft labels",
-    "features": "looked at every picture once",
-    "rationale": "learned to explain",
-    "answer": "learned to answer",
-}
 
 
 def write_card(out: Path, source: Path, task: Task, kind: str) -> None:
@@ -118,13 +110,14 @@ def _training(run: RunFolder) -> Iterator[str]:
     backend = _object(_object(recipe.get("teacher")).get("backend"))
     if backend:
         yield f"- Teacher: {_code(backend.get('model') or backend.get('name'))}."
+    did = {step.stage: step.did for method in methods().values() for step in method.steps if step.did}
     for stage in run.stages():
         name = stage.name
         record = stage.record
-        if record is None or name not in ABOUT:
+        if record is None or name not in did:
             continue
         counts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in record.counts.items())
-        yield f"- {name.capitalize()} {ABOUT[name]}: {_plain(counts)}."
+        yield f"- {name.capitalize()} {did[name]}: {_plain(counts)}."
     yield from ("", "The whole recipe:", "", "```yaml")
     shown = yaml.safe_dump(_without_places(recipe), sort_keys=False, allow_unicode=True)
     yield from (printable(line) for line in shown.rstrip().splitlines())

@@ -11,12 +11,11 @@ from mulcot.errors import MulcotError
 from mulcot.metrics.comparison import compare_labels, mcnemar
 from mulcot.records import Json
 from mulcot.report.chain_sources import spent
-from mulcot.report.results import ModelRow, ordered, rows, title_of
+from mulcot.report.results import ModelRow, ordered, rows, title_of, trained_models
 from mulcot.report.run import Run, read_run
 from mulcot.report.stored_predictions import foreign_examples, given_labels, labelled_examples
 from mulcot.report.terms import LABEL_MEASURES
 
-MODELS = ("assistant", "student", "rationale", "answer")
 NOT_SET = "(default)"
 
 
@@ -151,7 +150,7 @@ def _pairs(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Pair]:
     for name in sets:
         known = [foreign_examples(run, name) or own[number] for number, run in enumerate(runs)]
         right = [{i: example.label or "" for i, example in examples.items()} for examples in known]
-        for model in MODELS:
+        for model in trained_models():
             given = [given_labels(run, name, model) for run in runs]
             for a, b in combinations(range(len(runs)), 2):
                 found = _pair((given[a], given[b]), (right[a], right[b]))

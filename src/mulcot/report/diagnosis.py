@@ -10,7 +10,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from mulcot.evaluation.scores import Comparison, ModelScores, SetScores
-from mulcot.report.results import overlap_of, similarity_of, title_of
+from mulcot.methods import across, methods
+from mulcot.report.results import overlap_of, similarity_of, title_of, trained_models
 from mulcot.report.run import Run
 from mulcot.report.terms import TWO_STAGE
 
@@ -26,9 +27,6 @@ LEAKED = 0.01
 DRIFT = 0.1
 BROKEN = 0.05
 BY_CHANCE = 0.05
-FINAL = ("student", "answer")
-"""The last model of each method."""
-BASELINES = ("majority", "text_only", "image_only", "without_distillation")
 
 
 class Finding(NamedTuple):
@@ -270,9 +268,11 @@ def _broken_chains(run: Run) -> Finding | NoFinding:
 
 def _not_above(run: Run) -> Finding | NoFinding:
     known, found, final = [], [], ""
+    finals = {method.final_model for method in methods().values()}
+    floors = across(lambda method: method.floors)
     for name, one in _sets(run):
         for pair in one.comparisons:
-            if pair.first in FINAL and pair.second in BASELINES:
+            if pair.first in finals and pair.second in floors:
                 known.append(pair)
                 final = pair.first
                 if pair.differences["accuracy"][0] <= 0 or pair.mcnemar_p >= BY_CHANCE:
@@ -317,14 +317,15 @@ def _sets(run: Run) -> Iterator[tuple[str, SetScores]]:
 def _trained(run: Run) -> Iterator[tuple[str, str, SetScores, ModelScores]]:
     """The models that learned here, on every set."""
     for name, found in _sets(run):
-        for model in ("assistant", "student", "rationale", "answer"):
+        for model in trained_models():
             if model in found.models:
                 yield name, model, found, found.models[model]
 
 
 def _chains(run: Run) -> Iterator[tuple[str, str, SetScores, ModelScores]]:
-    """The final model, which is the one whose chains people read."""
-    return (row for row in _trained(run) if row[1] in ("student", "rationale", "answer"))
+    """The models whose chains people read."""
+    read = across(lambda method: method.explaining)
+    return (row for row in _trained(run) if row[1] in read)
 
 
 RULES: tuple[Signature, ...] = (

@@ -12,7 +12,7 @@ from mulcot.evaluation.grounding import world_chain
 from mulcot.multimodal_cot.formats import RATIONALE
 from mulcot.multimodal_cot.rationales import TaughtRationale
 from mulcot.records import Example, Prediction, Rationale, Rejected, content_id, read_lines
-from mulcot.report.results import ordered, title_of
+from mulcot.report.results import ordered, title_of, trained_models
 from mulcot.report.run import Run
 from mulcot.report.stored_predictions import foreign_examples, labelled_examples, lines_of, read_answer
 from mulcot.report.terms import POSTS, Terms
@@ -20,8 +20,6 @@ from mulcot.tasks.letter_reading import LETTERS
 
 PREDICTION = "Prediction"
 DRAWN = "written from what was drawn"
-MAIN = ("assistant", "student", "rationale", "answer")
-"""Models whose answers decide what a case is about."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +93,12 @@ class Case:
     @cached_property
     def main(self) -> list[CaseAnswer]:
         """The trained models' opinions."""
-        return [opinion for opinion in self.opinions if opinion.model in MAIN]
+        return [opinion for opinion in self.opinions if opinion.model in trained_models()]
 
     @cached_property
     def others(self) -> list[CaseAnswer]:
         """Everyone else's."""
-        return [opinion for opinion in self.opinions if opinion.model not in MAIN]
+        return [opinion for opinion in self.opinions if opinion.model not in trained_models()]
 
     @cached_property
     def voices(self) -> list[ShownChain]:
@@ -196,7 +194,9 @@ class _SetPredictions:
 
     def outcome(self, place: int, example: Example) -> str:
         """Who is right."""
-        return outcome_of(tuple((o.model, o.right) for o in self.opinions(place, example) if o.model in MAIN))
+        return outcome_of(
+            tuple((o.model, o.right) for o in self.opinions(place, example) if o.model in trained_models())
+        )
 
     def opinions(self, place: int, example: Example, others: bool = False) -> tuple[CaseAnswer, ...]:
         """What the trained models, or all, say at one place."""
@@ -213,7 +213,7 @@ def _sheets(run: Run) -> Iterator[_SetPredictions]:
     for name, found in (run.scores.sets if run.scores else {}).items():
         paths = {m: p for m in ordered(found.models) if (p := run.file("evaluate", f"predictions/{name}/{m}.jsonl"))}
         lines = {model: lines_of(path) for model, path in paths.items()}
-        told = {m: [read_answer(line, paths[m]) for line in lines.pop(m)] for m in paths if m in MAIN}
+        told = {m: [read_answer(line, paths[m]) for line in lines.pop(m)] for m in paths if m in trained_models()}
         if told:
             yield _SetPredictions(name, paths, lines, told, foreign_examples(run, name))
 

@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mulcot.evaluation.scores import Comparison, LabelQuality, ModelScores, SetScores
+from mulcot.methods import across
 from mulcot.report.run import Run
 from mulcot.report.terms import LABEL_MEASURES
 
-FIRST = ("teacher", "rationale", "assistant", "student", "answer")
-"""Trained models in the order of the methods; the rest follows as it comes."""
-BASELINES = (
-    "without_distillation", "gold_rationale", "no_rationale", "text_only", "image_only", "majority",
-)  # fmt: skip
+TEACHER = "teacher"
 TITLES = {
     "without_distillation": "student without distillation",
     "assistant_generated": "assistant, two generations",
@@ -75,18 +72,25 @@ class ChainTable(NamedTuple):
         return any(floor is not None for row in self.rows for floor in row.floors)
 
 
+def trained_models() -> tuple[str, ...]:
+    """The models that learn, of all methods, in their order."""
+    return across(lambda method: method.trained)
+
+
 def title_of(model: str) -> str:
     """The model's name for reading."""
     return TITLES.get(model, model.replace("_", " "))
 
 
 def ordered(models: dict[str, ModelScores]) -> list[str]:
-    """Trained models first, baselines last."""
+    """Trained models first, in the order of their method, baselines last."""
+    first = (TEACHER, *trained_models())
+    last = across(lambda method: method.baselines)
 
     def place(name: str) -> int:
-        if name in BASELINES:
-            return 100 + BASELINES.index(name)
-        return next((number for number, known in enumerate(FIRST) if name.startswith(known)), 50)
+        if name in last:
+            return 100 + last.index(name)
+        return next((number for number, known in enumerate(first) if name.startswith(known)), 50)
 
     return sorted(models, key=place)
 
@@ -116,8 +120,8 @@ def chain_tables(found: SetScores) -> Iterator[ChainTable]:
 
 
 def final_model(found: SetScores) -> str | None:
-    """The model that the run was made for: the student, or the one that answers."""
-    return next((name for name in ("student", "answer", "assistant", "teacher") if name in found.models), None)
+    """The model that the run was made for: the last of its method that was evaluated."""
+    return next((name for name in (*reversed(trained_models()), TEACHER) if name in found.models), None)
 
 
 def first_set(run: Run) -> tuple[str, SetScores] | None:

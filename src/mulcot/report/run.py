@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from mulcot.errors import RunError
 from mulcot.evaluation.scores import FORMAT as SCORES_FORMAT
 from mulcot.evaluation.scores import Scores
+from mulcot.methods import DEFAULT
 from mulcot.records import Json
 from mulcot.report.curves import Curves, read_curves
 from mulcot.report.terms import Terms, words_of
@@ -60,7 +61,7 @@ class Run:
     @property
     def method(self) -> str:
         """Which stages it goes through."""
-        return str(self.recipe.get("method", "mulcot-rd"))
+        return str(self.recipe.get("method", DEFAULT.name))
 
     @property
     def warnings(self) -> list[tuple[str, str]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from mulcot.methods import DEFAULT, MULTIMODAL_COT, methods
 from mulcot.tasks.base import tasks
 
-TWO_STAGE = "multimodal-cot"
+TWO_STAGE = MULTIMODAL_COT.name
 LABEL_MEASURES = {"accuracy": "accuracy", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
 LETTER_MEASURES = {"accuracy": "accuracy"}
 """Which letter stands before an answer means nothing, so means over letters mean nothing either."""
@@ -30,7 +31,8 @@ POSTS = Terms()
 
 def words_of(task: str, method: str) -> Terms:
     """The words of a run; a task of a package that is not installed is taken for one with labels."""
-    words = POSTS._replace(chain="rationale") if method == TWO_STAGE else POSTS
+    known = methods().get(method, DEFAULT)  # of a package that is not installed, too
+    words = POSTS._replace(chain=known.chain)
     if task not in tasks.names() or not tasks.get(task).positional_labels:
         return words
     floor = "another question's reference"

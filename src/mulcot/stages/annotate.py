@@ -22,18 +22,18 @@ from mulcot.errors import TrainingError
 from mulcot.records import Example, Json, Rationale, read_lines
 from mulcot.rundir import atomic, write_text
 from mulcot.settings import fingerprint, volatile
-from mulcot.stages.base import Job, Stage
+from mulcot.stages.base import Job, Need, Stage, stages
 from mulcot.stages.shared_training import MODEL, chains_of, load_model, training_examples, weights_hash
 
 if TYPE_CHECKING:
     from mulcot.backbones.vlm.example_encoder import ExampleEncoder, TrainingItem
 
 
+@stages.register("annotate")
 class AnnotateStage(Stage):
     """Sampling chains, and storing soft labels."""
 
-    name: ClassVar[str] = "annotate"
-    needs: ClassVar[tuple[str, ...]] = ("dataset", "teacher", "assistant")
+    about: ClassVar[str] = "What the assistant adds: chains of its own, and soft labels."
     bulky: ClassVar[tuple[str, ...]] = ("chains",)
 
     samples: int = Field(default=1, ge=0)
@@ -48,6 +48,14 @@ class AnnotateStage(Stage):
     """Examples at once."""
     shard: int = volatile(256, ge=1)
     """Examples per file; an interrupted stage continues after the last whole one."""
+
+    def needs(self) -> tuple[Need, ...]:
+        """Examples, the teacher's chains and the assistant."""
+        return (
+            Need("dataset"),
+            Need("teacher"),
+            Need("assistant", text="asks the assistant, and there is none: add that section, or set annotate: null"),
+        )
 
     def extras(self) -> tuple[str, ...]:
         """The model runs here."""

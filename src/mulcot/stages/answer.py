@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -22,7 +22,7 @@ from mulcot.multimodal_cot.model_format import ModelFormat
 from mulcot.multimodal_cot.rationales import EXPLAINED, TAUGHT, Authors, find_rationales, load_explained, load_taught
 from mulcot.multimodal_cot.settings import T5Fusion
 from mulcot.records import Example, Json
-from mulcot.stages.base import Job, Stage
+from mulcot.stages.base import Job, Need, Stage, stages
 from mulcot.stages.shared_captions import need_captions
 from mulcot.stages.shared_t5_training import (
     PUBLISHED,
@@ -57,12 +57,11 @@ WITH_RATIONALE = ("QCM-RA", "QCM-AR")
 ROOM = 512
 
 
+@stages.register("answer")
 class AnswerStage(Stage):
     """The second of the two models."""
 
-    name: ClassVar[str] = "answer"
-    needs: ClassVar[tuple[str, ...]] = ("dataset",)
-    wants: ClassVar[tuple[str, ...]] = ("teacher", "features", "rationale")
+    about: ClassVar[str] = "The model that answers, and how it learns."
     parallel: ClassVar[bool] = True
     bulky: ClassVar[tuple[str, ...]] = STATES
     scratch: ClassVar[tuple[str, ...]] = STATES
@@ -100,6 +99,27 @@ class AnswerStage(Stage):
             if isinstance(given, dict):
                 data = {**data, name: {key: ROOM, **given}}
         return data
+
+    def needs(self) -> tuple[Need, ...]:
+        """The examples; the rest depends on the options."""
+        found = [Need("dataset")]
+        if self.authors == "teacher":
+            found.append(Need("teacher", "authors", "teacher needs a section teacher"))
+        if self.format == "QCMG-A":
+            text = "QCMG-A reads what the stage rationale writes; add that section, or choose QCM-A"
+            found.append(Need("rationale", "format", text))
+        return tuple(found)
+
+    def wants(self, earlier: Sequence[str]) -> Iterable[str]:
+        """The teacher's chains, what the pictures look like, and what the first model wrote."""
+        return (name for name in earlier if name in ("teacher", "features", "rationale"))
+
+    def unmet(self, others: Mapping[str, Stage]) -> Iterator[Need]:
+        """Other models' rationales are there only where the stage rationale trains such models."""
+        yield from super().unmet(others)
+        rationale = others.get("rationale")
+        if self.format == "QCMG-A" and self.rationales == "cross_fitted" and not getattr(rationale, "folds", 1):
+            yield Need("rationale", "rationales", "cross_fitted needs rationale.folds, such as 5")
 
     def extras(self) -> tuple[str, ...]:
         """The model runs here."""

@@ -14,7 +14,7 @@ from pydantic import SerializeAsAny
 from mulcot.backbones.base import Backbone, Lora, backbones
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.plugin import Plugin
-from mulcot.stages.base import Job
+from mulcot.stages.base import Job, Need, stages
 from mulcot.stages.shared_training import LearningStage, LearningTask, chains_of, training_examples
 
 if TYPE_CHECKING:
@@ -23,16 +23,20 @@ if TYPE_CHECKING:
 PUBLISHED = QwenVL(model="Qwen/Qwen2.5-VL-7B-Instruct", lora=Lora(dropout=0.2))
 
 
+@stages.register("assistant")
 class AssistantStage(LearningStage):
     """Multi-task training on the teacher's chains."""
 
-    name: ClassVar[str] = "assistant"
-    needs: ClassVar[tuple[str, ...]] = ("dataset", "teacher")
+    about: ClassVar[str] = "The medium model, and how it learns from the teacher's chains."
 
     backbone: SerializeAsAny[Annotated[Backbone, Plugin(backbones)]] = PUBLISHED
     """Which model learns."""
     without_chain: Literal["label_only", "skip"] = "label_only"
     """Examples for which the teacher found no chain: learn their label alone, or leave them out."""
+
+    def needs(self) -> tuple[Need, ...]:
+        """The examples and the teacher's chains."""
+        return (Need("dataset"), Need("teacher"))
 
     def learning_task(self, job: Job, encoder: ExampleEncoder) -> LearningTask:
         """The teacher's chains."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from mulcot.datasets.base import Dataset
 from mulcot.errors import printable
 from mulcot.media import Gallery, Store
 from mulcot.progress import Reporter
 from mulcot.records import Json
+from mulcot.registry import Registry
 from mulcot.rundir import StageFolder
 from mulcot.settings import Settings
 from mulcot.tasks.base import Task
@@ -45,13 +46,23 @@ class Job:
         return Gallery(self.dataset.picture_root(), store, self.dataset.images_limit)
 
 
+class Need(NamedTuple):
+    """A stage that another one cannot do without."""
+
+    stage: str
+    option: str = ""
+    """The option, of the stage that needs it, that makes it so."""
+    text: str = ""
+    """Why, and what to write instead; for stages that a method does without."""
+
+
 class Stage(Settings):
     """The base class of all stages; a stage's settings are its recipe section."""
 
-    needs: ClassVar[tuple[str, ...]] = ()
-    """The stages whose files it reads."""
-    wants: ClassVar[tuple[str, ...]] = ()
-    """The stages whose files it reads where the recipe describes them."""
+    about: ClassVar[str] = ""
+    """What the recipe's section says, in a sentence."""
+    always: ClassVar[bool] = False
+    """Whether it runs, with its defaults, where the recipe has no section for it."""
     keeps: ClassVar[tuple[str, ...]] = ()
     """File patterns that survive a change of settings, such as a ledger of paid replies."""
     bulky: ClassVar[tuple[str, ...]] = ()
@@ -62,6 +73,18 @@ class Stage(Settings):
 
     parallel: ClassVar[bool] = False
     """Whether all processes of a run take part; the first one alone does other stages."""
+
+    def needs(self) -> tuple[Need, ...]:
+        """The stages whose files it reads under these settings, and cannot do without."""
+        return ()
+
+    def wants(self, earlier: Sequence[str]) -> Iterable[str]:
+        """Of the earlier stages that the recipe describes, those whose files it reads as well."""
+        return ()
+
+    def unmet(self, others: Mapping[str, Stage]) -> Iterator[Need]:
+        """What it needs and does not find beside it, in the recipe's other sections."""
+        return (need for need in self.needs() if need.stage not in others)
 
     @abstractmethod
     def run(self, job: Job) -> Json:
@@ -80,3 +103,6 @@ class Stage(Settings):
     def problems(self, task: Task, dataset: Dataset) -> list[str]:
         """What can be found wrong without spending money or GPU time; used by `mulcot check`."""
         return []
+
+
+stages: Registry[Stage] = Registry("stage", "mulcot.stages", Stage)  # type: ignore[type-abstract]

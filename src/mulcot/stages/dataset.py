@@ -17,14 +17,14 @@ from mulcot.errors import DataError, NothingUsable
 from mulcot.media import Store
 from mulcot.records import Example, Json
 from mulcot.rundir import atomic, write_json
-from mulcot.stages.base import Job, Stage
+from mulcot.stages.base import Job, Stage, stages
 from mulcot.tasks.base import Task
 
 
+@stages.register("dataset")
 class DatasetStage(Stage):
     """Reads, checks and counts the examples of a run."""
 
-    name: ClassVar[str] = "dataset"
     bulky: ClassVar[tuple[str, ...]] = ("pictures",)
 
     source: Dataset

@@ -10,18 +10,21 @@ scores.json                       everything they are worth, as docs/scores.sche
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from mulcot.backbones.vlm.decoding_settings import Decoding
+from mulcot.methods import MULCOT_RD, methods
 from mulcot.predict.model_folders import fitted_folder, save_temperature
 from mulcot.records import Json, Prediction, Rationale, read_lines
 from mulcot.rundir import write_json, write_text
 from mulcot.settings import volatile
-from mulcot.stages.base import Job
+from mulcot.stages.base import Job, Need, stages
 from mulcot.stages.shared_evaluation_sets import SetsStage
 from mulcot.stages.shared_training import MODEL, WITHOUT, chains_of, device, examples_of, part_of, training_examples
 from mulcot.teacher.labelling.chain_files import Failure
@@ -33,20 +36,46 @@ if TYPE_CHECKING:
     from mulcot.evaluation.set_results import SetResults
     from mulcot.predict.predictor import JointPredictor
 
-Model = Literal["teacher", "assistant", "student"]
+TEACHER = "teacher"
 Baseline = Literal["majority", "text_only", "image_only", "without_distillation"]
 STUDENT = "student"
 DEV = "dev"
 
 
+def _models() -> tuple[str, ...]:
+    """Whom this evaluation may be asked about: the teacher, and what learns in the methods that end with it."""
+    those = (method for method in methods().values() if any(step.plugin == "evaluate" for step in method.steps))
+    return (TEACHER, *dict.fromkeys(name for method in those for name in method.trained))
+
+
+def _check_model(name: str) -> str:
+    if name not in (known := _models()):
+        raise ValueError(f"input should be {', '.join(map(repr, known[:-1]))} or {known[-1]!r}")
+    return name
+
+
+class _OneOfTheModels:
+    """Annotation of a name that is checked when a recipe is read: other packages may have added methods by then."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(_check_model, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "enum": list(_models())}
+
+
+ModelName = Annotated[str, _OneOfTheModels()]
+
+
+@stages.register("evaluate")
 class EvaluateStage(SetsStage):
     """The same examples for everyone."""
 
-    name: ClassVar[str] = "evaluate"
-    needs: ClassVar[tuple[str, ...]] = ("dataset", "teacher", "assistant", "student")
+    about: ClassVar[str] = "Who is compared on which examples."
 
-    models: tuple[Model, ...] = Field(default=("teacher", "assistant", "student"), min_length=1)
-    """Who is evaluated. The teacher is only where all its answers without the label are known; see `teacher.splits`."""
+    models: tuple[ModelName, ...] = Field(default=(TEACHER, *MULCOT_RD.trained), min_length=1)
+    """Who is evaluated; left out, every one that the recipe has. The teacher is only where all its answers without the
+    label are known; see `teacher.splits`."""
     baselines: tuple[Baseline, ...] = ("majority", "text_only", "image_only", "without_distillation")
     """`majority` always gives the label that is most frequent in training; `text_only` is the student with grey
     pictures, `image_only` the student without words; `without_distillation` is there where `student` trained it."""
@@ -64,6 +93,17 @@ class EvaluateStage(SetsStage):
     batch_size: int = volatile(16, ge=1)
     """Examples at once."""
 
+    def needs(self) -> tuple[Need, ...]:
+        """The student, the teacher's chains to compare with, and every model that the recipe asks about."""
+        named = self.models if "models" in self.model_fields_set else ()
+        text = "names the {0}, and there is none: add the section {0}, or leave the name out"
+        others = (Need(name, "models", text.format(name)) for name in named if name not in (TEACHER, STUDENT))
+        return (Need("dataset"), Need(TEACHER), Need(STUDENT), *others)
+
+    def wants(self, earlier: Sequence[str]) -> Iterable[str]:
+        """The models."""
+        return (name for name in earlier if name in _models())
+
     def run(self, job: Job) -> Json:
         """Asks everyone what is not yet answered, then scores."""
         from mulcot.evaluation.references import find_references
@@ -74,7 +114,7 @@ class EvaluateStage(SetsStage):
         from mulcot.training.stopping import memory_advice
 
         scorer = Scorer(job.task, ChainScorer(similarity=self.similarity, reporter=job.reporter))
-        rationales = chains_of(job, "teacher")
+        rationales = chains_of(job, TEACHER)
         all_results = [
             SetResults(scorer, data, find_references(job.task, data.examples, () if data.dataset else rationales))
             for data in self.sets(job)
@@ -95,8 +135,8 @@ class EvaluateStage(SetsStage):
         from mulcot.evaluation.teacher import HOW, teacher_answers, why_not
         from mulcot.metrics.floors import majority
 
-        failed = {failure.example_id for failure in read_lines(job.before["teacher"] / "failures.jsonl", Failure)}
-        path = job.before["teacher"] / ANSWERS
+        failed = {failure.example_id for failure in read_lines(job.before[TEACHER] / "failures.jsonl", Failure)}
+        path = job.before[TEACHER] / ANSWERS
         answers = {answer.id: answer for answer in read_lines(path, Prediction)} if path.exists() else {}
         notes = []
         usual = majority([example.label or "" for example in training_examples(job)])
@@ -105,7 +145,7 @@ class EvaluateStage(SetsStage):
             if "majority" in self.baselines:
                 always = [Prediction(id=example.id, label=usual) for example in examples]
                 set_results.add("majority", f"always {usual}, the most frequent label in training", always)
-            if "teacher" not in self.models or set_results.data.dataset is not None:
+            if TEACHER not in self.models or set_results.data.dataset is not None:
                 continue
             said = teacher_answers(examples, answers)
             if said is not None:
@@ -118,8 +158,9 @@ class EvaluateStage(SetsStage):
         return notes
 
     def _ask_models(self, job: Job, all_results: Sequence[SetResults]) -> None:
-        for name in self.models:
-            if name != "teacher":
+        named = self.models if "models" in self.model_fields_set else _models()
+        for name in named:
+            if name != TEACHER and name in job.before:
                 self._ask_model(job, name, job.before[name] / MODEL, all_results)
         alone = job.before[STUDENT] / WITHOUT / MODEL
         if WITHOUT in self.baselines and alone.is_dir():
@@ -190,5 +231,5 @@ def _counts(sets: Mapping[str, SetScores]) -> Json:
         f"{model}_{name}": round(scores.labels.accuracy, 4)
         for name, one in sets.items()
         for model, scores in one.models.items()
-        if model in ("teacher", "assistant", STUDENT)
+        if model in _models()
     }

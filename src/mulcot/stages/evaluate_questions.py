@@ -14,7 +14,7 @@ both models; `majority` always gives the most frequent answer of the training da
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from mulcot.backbones.vlm.decoding_settings import Decoding
@@ -24,7 +24,7 @@ from mulcot.predict.model_folders import fitted_folder, save_temperature
 from mulcot.records import Example, Json, Prediction, Rejected
 from mulcot.rundir import write_json
 from mulcot.settings import volatile
-from mulcot.stages.base import Job
+from mulcot.stages.base import Job, Need, stages
 from mulcot.stages.shared_evaluation_sets import SetsStage
 from mulcot.stages.shared_t5_training import captioned, features_of
 from mulcot.stages.shared_training import MODEL, device, examples_of, training_examples
@@ -42,12 +42,11 @@ PAIR = "answer"
 DEV = "dev"
 
 
+@stages.register("evaluate_questions", called="evaluate")
 class EvaluateQuestionsStage(SetsStage):
     """The same questions for everyone."""
 
-    name: ClassVar[str] = "evaluate"
-    needs: ClassVar[tuple[str, ...]] = ("dataset", "answer")
-    wants: ClassVar[tuple[str, ...]] = ("features", "rationale")
+    about: ClassVar[str] = "Who is compared on which examples."
 
     baselines: tuple[Baseline, ...] = ("majority", "text_only", "no_rationale", "gold_rationale")
     """What the pair is compared with."""
@@ -62,6 +61,14 @@ class EvaluateQuestionsStage(SetsStage):
     batch_size: int = volatile(16, ge=1)
     """Questions at once."""
 
+    def needs(self) -> tuple[Need, ...]:
+        """The examples and the model that answers."""
+        return (Need("dataset"), Need("answer"))
+
+    def wants(self, earlier: Sequence[str]) -> Iterable[str]:
+        """What the pictures look like, and the model that explains."""
+        return (name for name in earlier if name in ("features", "rationale"))
+
     def run(self, job: Job) -> Json:
         """Asks what is not yet answered, then scores."""
         from mulcot.training.stopping import memory_advice
@@ -70,7 +77,7 @@ class EvaluateQuestionsStage(SetsStage):
             return self._evaluate(job)
 
     def _evaluate(self, job: Job) -> Json:
-        from mulcot.evaluation.published_numbers_science import published_rows
+        from mulcot.evaluation.published_numbers import published_rows
         from mulcot.evaluation.scores import Scores
         from mulcot.evaluation.scoring import Scorer
         from mulcot.evaluation.set_results import SetResults

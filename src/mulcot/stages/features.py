@@ -24,7 +24,7 @@ from mulcot.plugin import Plugin
 from mulcot.records import Example, ImageRef, Json, read_lines
 from mulcot.rundir import file_hash
 from mulcot.settings import volatile
-from mulcot.stages.base import Job, Stage
+from mulcot.stages.base import Job, Need, Stage, stages
 from mulcot.stages.shared_captions import LEDGER, describe_pictures
 from mulcot.stages.shared_training import device
 from mulcot.tasks.base import Task
@@ -36,11 +36,13 @@ if TYPE_CHECKING:
     from mulcot.extractors.runtime.loaded import LoadedExtractor
 
 
+@stages.register("features")
 class FeaturesStage(Stage):
     """What the pictures look like to a frozen model."""
 
-    name: ClassVar[str] = "features"
-    needs: ClassVar[tuple[str, ...]] = ("dataset",)
+    about: ClassVar[str] = (
+        "What the pictures look like to a frozen extractor; left out, multimodal-cot reads texts alone."
+    )
     keeps: ClassVar[tuple[str, ...]] = (f"{LEDGER}*",)
     bulky: ClassVar[tuple[str, ...]] = (LEDGER,)
 
@@ -73,6 +75,10 @@ class FeaturesStage(Stage):
         if self.budget.money is not None and self.prices is None:
             raise ValueError("budget.money needs features.prices: without them money is unknown")
         return self
+
+    def needs(self) -> tuple[Need, ...]:
+        """The examples."""
+        return (Need("dataset"),)
 
     def extras(self) -> tuple[str, ...]:
         """An extractor runs here; features and captions that others make need nothing."""

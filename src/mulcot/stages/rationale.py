@@ -10,7 +10,7 @@ metrics.jsonl     losses and looks at dev
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, ClassVar
@@ -36,7 +36,7 @@ from mulcot.multimodal_cot.settings import T5Fusion
 from mulcot.records import Example, Json, read_lines
 from mulcot.rundir import write_text
 from mulcot.settings import volatile
-from mulcot.stages.base import Job, Stage
+from mulcot.stages.base import Job, Need, Stage, stages
 from mulcot.stages.shared_captions import need_captions
 from mulcot.stages.shared_t5_training import (
     PUBLISHED,
@@ -62,12 +62,11 @@ if TYPE_CHECKING:
 READ = ("train", "dev")
 
 
+@stages.register("rationale")
 class RationaleStage(Stage):
     """The first of the two models."""
 
-    name: ClassVar[str] = "rationale"
-    needs: ClassVar[tuple[str, ...]] = ("dataset",)
-    wants: ClassVar[tuple[str, ...]] = ("teacher", "features")
+    about: ClassVar[str] = "The model that explains, and how it learns; left out, one model does everything."
     parallel: ClassVar[bool] = True
     bulky: ClassVar[tuple[str, ...]] = (*STATES, "folds", "explained/")
     scratch: ClassVar[tuple[str, ...]] = (*STATES, *(f"folds/*/{name}" for name in STATES))
@@ -99,6 +98,15 @@ class RationaleStage(Stage):
         if value == 1:
             raise ValueError("one fold leaves nothing to learn from; 0, or 2 and more")
         return value
+
+    def needs(self) -> tuple[Need, ...]:
+        """The examples, and the teacher where it alone is learned from."""
+        teacher = Need("teacher", "authors", "teacher needs a section teacher")
+        return (Need("dataset"), *([teacher] if self.authors == "teacher" else []))
+
+    def wants(self, earlier: Sequence[str]) -> Iterable[str]:
+        """The teacher's chains, and what the pictures look like."""
+        return (name for name in earlier if name in ("teacher", "features"))
 
     def extras(self) -> tuple[str, ...]:
         """The model runs here."""

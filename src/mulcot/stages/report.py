@@ -5,27 +5,34 @@ report.html   results, costs, training curves, errors, examples, diagnosis; ever
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from pydantic import Field
 
 from mulcot.records import Json
-from mulcot.stages.base import Job, Stage
+from mulcot.stages.base import Job, Need, Stage, stages
 
 PAGE = "report.html"
 
 
+@stages.register("report")
 class ReportStage(Stage):
     """The page that a run ends with."""
 
-    name: ClassVar[str] = "report"
-    needs: ClassVar[tuple[str, ...]] = ("dataset",)
-    wants: ClassVar[tuple[str, ...]] = (
-        "teacher", "assistant", "annotate", "student", "features", "rationale", "answer", "evaluate",
-    )  # fmt: skip
+    always: ClassVar[bool] = True
+    about: ClassVar[str] = "The page at the end; it is written without being asked for."
 
     examples: int = Field(default=40, ge=0, le=500)
     """How many examples the page shows; the run's seed decides which."""
+
+    def needs(self) -> tuple[Need, ...]:
+        """The examples."""
+        return (Need("dataset"),)
+
+    def wants(self, earlier: Sequence[str]) -> Iterable[str]:
+        """Everything that there is."""
+        return earlier
 
     def run(self, job: Job) -> Json:
         """Writes the page again."""

@@ -9,7 +9,7 @@ without_distillation/   the same of the model that it is measured against, where
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import SerializeAsAny
@@ -20,7 +20,7 @@ from mulcot.objectives.settings import DistillationObjective, JointObjective
 from mulcot.plugin import Plugin
 from mulcot.records import Json
 from mulcot.rundir import StageFolder
-from mulcot.stages.base import Job
+from mulcot.stages.base import Job, Need, stages
 from mulcot.stages.shared_training import (
     MODEL,
     STATES,
@@ -77,11 +77,11 @@ class GoldLabels(LearningStage):
         )
 
 
+@stages.register("student")
 class StudentStage(LearningStage):
     """Hard and soft joint training."""
 
-    name: ClassVar[str] = "student"
-    needs: ClassVar[tuple[str, ...]] = ("dataset", "teacher", "assistant", "annotate")
+    about: ClassVar[str] = "The small model, and how it learns from both."
     bulky: ClassVar[tuple[str, ...]] = (*STATES, *(f"{WITHOUT}/{name}" for name in STATES))
     scratch: ClassVar[tuple[str, ...]] = bulky
 
@@ -98,6 +98,24 @@ class StudentStage(LearningStage):
     without_distillation: bool = False
     """Train the same backbone a second time, with as many steps, on the gold labels alone, to measure what
     distillation adds. It is kept in `without_distillation/` and evaluated beside the student."""
+
+    def needs(self) -> tuple[Need, ...]:
+        """Examples and the teacher's chains; what the assistant has to do with it depends on the options."""
+        found = [Need("dataset"), Need("teacher")]
+        if self.chains == "all":
+            text = "all reads the assistant's chains: add the section annotate, or set student.chains: teacher"
+            found.append(Need("annotate", "chains", text))
+        if self.objective.soft > 0 and self.soft_labels != "none":
+            text = f"{self.soft_labels} learns the assistant's opinion: add the section"
+            otherwise = "or set student.soft_labels: none"
+            found.append(Need("assistant", "soft_labels", f"{text} assistant, {otherwise}"))
+            if self.soft_labels == "stored":
+                found.append(Need("annotate", "soft_labels", f"{text} annotate, {otherwise}"))
+        return tuple(found)
+
+    def wants(self, earlier: Sequence[str]) -> Iterable[str]:
+        """Assistant and its chains."""
+        return (name for name in earlier if name in ("assistant", "annotate"))
 
     def run(self, job: Job) -> Json:
         """The student, then what it is measured against."""

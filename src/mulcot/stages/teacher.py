@@ -28,7 +28,7 @@ from mulcot.plugin import Plugin
 from mulcot.records import Json, Rationale
 from mulcot.rundir import atomic, write_json
 from mulcot.settings import volatile
-from mulcot.stages.base import Job, Stage
+from mulcot.stages.base import Job, Need, Stage, stages
 from mulcot.tasks.base import Task
 from mulcot.teacher.backends.imported import Imported
 from mulcot.teacher.base import Teacher, teachers
@@ -56,11 +56,11 @@ from mulcot.teacher.transport.remembering_client import Client
 LEDGER = "ledger.sqlite"
 
 
+@stages.register("teacher")
 class TeacherStage(Stage):
     """Two stages of asking: first without the label, then, for what was not found, with it."""
 
-    name: ClassVar[str] = "teacher"
-    needs: ClassVar[tuple[str, ...]] = ("dataset",)
+    about: ClassVar[str] = "Who writes the first chains, and what they may cost."
     keeps: ClassVar[tuple[str, ...]] = (f"{LEDGER}*",)
     bulky: ClassVar[tuple[str, ...]] = (LEDGER,)
 
@@ -94,6 +94,10 @@ class TeacherStage(Stage):
         if self.budget.money is not None and self.prices is None:
             raise ValueError("budget.money needs teacher.prices: without them money is unknown")
         return self
+
+    def needs(self) -> tuple[Need, ...]:
+        """The examples."""
+        return (Need("dataset"),)
 
     def sources(self) -> tuple[Path, ...]:
         """The file of imported chains."""

@@ -21,18 +21,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mulcot.backbones.tiny import Tiny
 from mulcot.datasets.files import Files
 from mulcot.errors import MulcotError, UnknownName
+from mulcot.methods import MULCOT_RD, MULTIMODAL_COT
 from mulcot.recipe import Recipe
 from mulcot.records import Json
-from mulcot.report.terms import TWO_STAGE
 from mulcot.settings import Settings
-from mulcot.stages.annotate import AnnotateStage
-from mulcot.stages.assistant import AssistantStage
-from mulcot.stages.evaluate import EvaluateStage
-from mulcot.stages.evaluate_questions import EvaluateQuestionsStage
-from mulcot.stages.rationale import RationaleStage
+from mulcot.stages.base import stages
 from mulcot.stages.shared_t5_training import PUBLISHED
-from mulcot.stages.student import StudentStage
-from mulcot.stages.teacher import TeacherStage
 from mulcot.tasks.base import Demo, Task, tasks
 from mulcot.teacher.backends.simulated import Simulated
 from mulcot.teacher.labelling.pilot import Pilot
@@ -42,7 +36,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 WIDTH = 110
 PLAIN = re.compile(r"[A-Za-z0-9_./-]*[A-Za-z_][A-Za-z0-9_./-]*")
 
-RD = "mulcot-rd"
+RD, TWO_STAGE = MULCOT_RD.name, MULTIMODAL_COT.name
 METHODS = {RD: "recipe.yaml", TWO_STAGE: "multimodal_cot.yaml"}
 """The recipe that each method begins with."""
 FIRST = {RD: "sentiment", TWO_STAGE: "multiple_choice"}
@@ -53,19 +47,12 @@ PAIR_COLUMNS = {"text": "question", "label": "answer"}
 DESCRIBED: dict[str, type[Settings]] = {
     "recipe": Recipe,
     "files": Files,
-    "teacher": TeacherStage,
     "simulated": Simulated,
     "pilot": Pilot,
-    "assistant": AssistantStage,
     "tiny": Tiny,
     "training": Training,
-    "annotate": AnnotateStage,
-    "student": StudentStage,
-    "evaluate": EvaluateStage,
-    "rationale": RationaleStage,
-    "evaluate-questions": EvaluateQuestionsStage,
 }
-"""Whose options the recipe's comments may describe."""
+"""Whose options the recipe's comments may describe, beside those of stages."""
 
 
 def write_starter_folder(folder: Path, task: str | None = None, method: str = RD) -> tuple[str, int]:
@@ -155,7 +142,8 @@ def _templates() -> Environment:
 def about(option: str, indent: int = 0) -> str:
     """The first sentence of an option's documentation as comment lines: `teacher.pilot`, `training.epochs`."""
     section, _, name = option.partition(".")
-    return _comment(DESCRIBED[section].model_fields[name].description or "", indent)
+    described = DESCRIBED.get(section) or stages.get(section)
+    return _comment(described.model_fields[name].description or "", indent)
 
 
 def _comment(description: str, indent: int) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from mulcot.evaluation.published_numbers import benchmark, published
 from mulcot.evaluation.scores import CalibrationScores, ConfusionTable, ModelScores, SetScores
 from mulcot.progress import duration
 from mulcot.records import Json
@@ -18,9 +19,7 @@ from mulcot.report.diagnosis import diagnose
 from mulcot.report.example_gallery import Drawn, draw_cases, labels_of
 from mulcot.report.pages.charts import bar_chart, key, line_chart, reliability_chart
 from mulcot.report.pages.thumbnails import Thumbnails
-from mulcot.report.published_numbers import benchmark, published
 from mulcot.report.results import (
-    FIRST,
     chain_tables,
     final_model,
     first_set,
@@ -28,6 +27,7 @@ from mulcot.report.results import (
     rouge_of,
     rows,
     title_of,
+    trained_models,
     verdict,
 )
 from mulcot.report.run import Run
@@ -227,7 +227,7 @@ def _made_of(run: Run) -> list[tuple[str, str]]:
     found = [("data", data), ("task", str(run.setting("task", "name", default="")))]
     if run.teacher:
         found.append(("teacher", str(run.teacher.get("teacher", ""))))
-    trained = [name for name in FIRST if name != "teacher" and isinstance(run.recipe.get(name), dict)]
+    trained = [name for name in trained_models() if isinstance(run.recipe.get(name), dict)]
     return found + [(name, _backbone(run.setting(name, "backbone", default={}))) for name in trained]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mulcot.datasets.statistics import NO_LABEL, SplitStatistics
@@ -12,9 +12,6 @@ from mulcot.stages.rationale import RationaleStage
 from mulcot.stages.shared_captions import NO_CAPTIONS, WRITE_CAPTIONS
 from mulcot.stages.shared_evaluation_sets import SetsStage
 
-LEARNING = ("assistant", "student", "rationale", "answer")
-"""The stages that train."""
-
 
 class Lack(NamedTuple):
     """What one stage will not find."""
@@ -23,10 +20,12 @@ class Lack(NamedTuple):
     text: str
 
 
-def lacking(stages: Mapping[str, Stage], splits: Mapping[str, SplitStatistics]) -> Iterator[Lack]:
-    """For the stages of one recipe, by name, and the splits of its data."""
+def data_lacking(
+    stages: Mapping[str, Stage], trained: Sequence[str], splits: Mapping[str, SplitStatistics]
+) -> Iterator[Lack]:
+    """For the stages of one recipe, by name, those of them that train, and the splits of its data."""
     labelled = {name: split.count - split.labels.get(NO_LABEL, 0) for name, split in splits.items()}
-    for name in LEARNING:
+    for name in trained:
         if name in stages:
             found = [label for label in splits["train"].labels if label != NO_LABEL] if "train" in splits else []
             if not found:
