@@ -96,7 +96,7 @@ class TwoStagePredictor(Predictor):
         explainer = None if other is None else ModelWithFormat(load_fusion(other, device), load_model_format(other))
         answerer = ModelWithFormat(load_fusion(folder, device), model_format)
         others = [] if other is None else [other]
-        fitted = {} if "temperature" in options else {"temperature": load_temperature(folder, *others)}
+        fitted: dict[str, Any] = {} if "temperature" in options else {"temperature": load_temperature(folder, *others)}
         predictor = cls(answerer, explainer, load_task(folder), **fitted, **options)
         predictor.folder = folder
         return predictor

@@ -93,7 +93,7 @@ class JointPredictor(Predictor):
         saved = load_task(folder)
         model = load_folder(folder, device)
         model.network.merge()
-        fitted = {} if "temperature" in options else {"temperature": load_temperature(folder)}
+        fitted: dict[str, Any] = {} if "temperature" in options else {"temperature": load_temperature(folder)}
         predictor = cls(model, saved, **fitted, **options)
         predictor.folder = folder
         return predictor

@@ -13,6 +13,7 @@ from mulcot.backbones import Turn
 from mulcot.backbones.vlm.answer import answer
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.backbones.vlm.encoded import Encoded
+from mulcot.backbones.vlm.example_encoder import ExampleEncoder
 from mulcot.records import Example, ImageRef, Record
 from mulcot.tasks.sentiment import Sentiment
 from mulcot.tiny.pretraining_examples import READING, Mix, lesson
@@ -22,8 +23,7 @@ from mulcot.world.posts import posts
 from mulcot.world.scene import Scene
 
 if TYPE_CHECKING:
-    from mulcot.backbones.vlm.example_encoder import ExampleEncoder
-from mulcot.backbones.vlm.loaded import LoadedModel
+    from mulcot.backbones.vlm.loaded import LoadedModel
 
 BATCH = 50
 LONGEST = 80
