@@ -123,7 +123,7 @@ class Rationale(Record):
     source: str
     """Who wrote it: `teacher`, `imported`, `assistant`."""
     stage: int
-    """1: found without knowing the label. 2: the label was given. 0: not told, for chains collected elsewhere."""
+    """1: found without knowing the label. 2: the label was given. 0: unknown, for chains collected elsewhere."""
     fields: Mapping[str, str]
     """The chain in the task's order; `Prediction` is spelled as the label. Free of control tokens."""
     prediction: str | None = None
@@ -161,7 +161,7 @@ class Prediction(Record):
     cut: bool = False
     """The chain did not end by itself."""
     shortened: bool = False
-    """What was read was longer than the model reads: the end of the rationale was left out, then that of the hint."""
+    """What was read was longer than the model reads: the end of the rationale was cut, then that of the hint."""
     agrees: bool | None = None
     """Whether label and chain agree; absent where one of them is."""
     reply: str | None = None

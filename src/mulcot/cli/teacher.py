@@ -67,7 +67,7 @@ def review(
     number: Annotated[int, typer.Option(min=1, max=2000, help="How many examples to show.")] = 200,
     seed: Annotated[int, typer.Option(help="Seed that decides which examples are shown.")] = 0,
 ) -> None:
-    """Write a page to read chains beside their posts and to rate them; self-contained, works offline."""
+    """Write a page to read chains next to their posts and to rate them; self-contained, works offline."""
     from mulcot.media import Gallery, Store
     from mulcot.progress import Reporter
     from mulcot.report.pages.review import ReviewFolders, write_review

@@ -40,7 +40,7 @@ class Aokvqa(Dataset):
     root: Path
     """The folder of the three JSON files."""
     images: Path | None = None
-    """The folder that holds `train2017` and `val2017`; looked for inside and beside `root` where left out."""
+    """The folder that holds `train2017` and `val2017`; by default looked for inside and next to `root`."""
     evaluate: Literal["val", "test"] = "val"
     """`val` as published: val is read as test, and dev is taken from train. `test` keeps the three files as train, dev
     and test; test then has no labels."""

@@ -83,11 +83,11 @@ class Files(Dataset):
     answer: Literal["label", "rationale"] = "label"
     """What the assistant's reply is in ShareGPT records; a column of the record's own goes first."""
     images: Path | None = None
-    """The picture folder; the folder of the files where left out."""
+    """The picture folder; by default the folder of the files."""
     split_files: SplitFiles = SplitFiles()
     """Where `path` is a folder whose files are not named after their splits."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
-    """What separates the columns of CSV and TSV; a comma and a tab where left out."""
+    """What separates the columns of CSV and TSV; by default a comma and a tab."""
     quotes: bool = True
     """Whether a double quote in CSV and TSV encloses a cell; off, it is a character like any other."""
 

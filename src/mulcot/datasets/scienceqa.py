@@ -53,7 +53,7 @@ class ScienceQa(Dataset):
     rationale: Literal["solution", "lecture_and_solution"] = "solution"
     """What is taught as the explanation; the lecture is kept in `meta` in either case."""
     images: Path | None = None
-    """The picture folder; `images` inside `root`, or `root` itself, where left out."""
+    """The picture folder; by default `images` inside `root`, or `root` itself."""
     captions: Path | None = None
     """A JSON file of captions; inside `root` where left out: `instruct_captions.json`, which the paper's last version
     uses, or else `captions.json`."""

@@ -61,7 +61,7 @@ class Twitter(Dataset):
     layout: Literal["auto", "tsv", "txt"] = "auto"
     """Which files to read where both layouts lie side by side; `auto` prefers TSV."""
     images: Path | None = None
-    """The picture folder; looked for inside and beside `root` where left out."""
+    """The picture folder; by default looked for inside and next to `root`."""
 
     def rows(self, store: Store) -> Iterator[Row | Rejected]:
         """Train, dev, test, each in the order of its file."""

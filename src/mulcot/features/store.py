@@ -128,7 +128,7 @@ class FeatureStore:
 
 
 class FeatureWriter:
-    """A store that is being filled; after an interruption it goes on behind the last whole picture."""
+    """A store that is being filled; after an interruption it continues after the last complete picture."""
 
     def __init__(self, folder: Path, kind: FeatureKind) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ class Question:
     pictures: tuple[str, ...] = ()
     """Keys of a feature store."""
     long: tuple[tuple[int, int], ...] = ()
-    """Where in `source` its shortenable parts begin and end; they give way from the last to the first, each from its
+    """Where in `source` its shortenable parts begin and end; they are cut from the last to the first, each from its
     end. Without any, a source beyond the limit loses its end."""
 
     @classmethod

@@ -34,8 +34,8 @@ class T5Fusion(Settings):
     max_target: int = Field(default=512, ge=2)
     """Tokens that are learned from. Published: 512 for rationales, 64 for answers."""
     lora: Lora | None = None
-    """Adapters beside the fusion layers, which always learn; null trains all weights, as published. T5's linear layers
-    end in q, k, v, o, wi_0, wi_1 and wo."""
+    """Adapters, next to the fusion layers, which always learn; null trains all weights, as published. T5's linear
+    layers end in q, k, v, o, wi_0, wi_1 and wo."""
     dtype: Literal["bf16", "fp32"] = "bf16"
     """Of the arithmetic; weights that learn are kept in fp32. Published: fp32."""
     published_blank_patches: bool = False

@@ -26,7 +26,7 @@ class SourceTokenizer(SafeTokenizer):
 
 
 def shorten(ids: Sequence[int], places: Sequence[int], long: Sequence[tuple[int, int]], limit: int) -> Ids:
-    """At most `limit` ids. Parts in `long` give way from the last to the first, each from its end."""
+    """At most `limit` ids. Parts in `long` are shortened from the last to the first, each from its end."""
     surplus = len(ids) - limit
     if surplus <= 0:
         return tuple(ids)

@@ -63,4 +63,4 @@ class DistillationObjective(JointObjective):
     soft_tokens: Literal["chain", "label", "both"] = "both"
     """The targets that carry soft labels; the others learn from the hard loss alone."""
     classes: float = Field(default=0.0, ge=0)
-    """Weight, beside `soft`, of the divergence between the exact label distributions of teacher and student."""
+    """Weight, times `soft`, of the divergence between the exact label distributions of teacher and student."""

@@ -20,7 +20,7 @@ Picture = Image.Image | Path | str | bytes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """A post or a question that nobody has labelled."""
+    """A post or a question without a label."""
 
     text: str
     """For multiple choice, the question."""

@@ -42,7 +42,7 @@ class Finding(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """What was found, what was looked for in vain, and what could not be judged."""
+    """Findings, checks without a finding, and what could not be judged."""
 
     findings: list[Finding]
     clear: list[str]

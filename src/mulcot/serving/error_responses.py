@@ -49,7 +49,7 @@ class Unauthorised(Problem):
 
 
 class Forbidden(Problem):
-    """Asked from where nobody may ask."""
+    """A request from a page that may not send any."""
 
     status = 403
     code = "forbidden"

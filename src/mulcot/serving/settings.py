@@ -44,7 +44,7 @@ class Serving:
     host: str = "127.0.0.1"
     port: int = 8000
     hostnames: tuple[str, ...] = ()
-    """Names under which browsers may reach it, beside addresses and localhost."""
+    """Names under which browsers may reach it, in addition to addresses and localhost."""
     tokens: Tokens | None = None
     rate: int = 0
     """Posts per minute and token; 0 is no limit."""

@@ -84,7 +84,7 @@ class AnswerStage(Stage):
     training: Training = PUBLISHED
     """How long and how fast."""
     watch: DevEvaluation = WATCH
-    """What is looked at meanwhile: by default 400 examples of dev, with `dev: null` all of them, as published."""
+    """What is evaluated during training: by default 400 examples of dev, with `dev: null` all of them, as published."""
     decoding: Decoding = Decoding(max_tokens=64)
     """How `QCM-RA` and `QCM-AR` are written on dev; the other formats are scored."""
 

@@ -45,12 +45,12 @@ WATCHED_TRAIN_EXAMPLES = 200
 
 
 class DevEvaluation(Settings):
-    """What is looked at while a model trains."""
+    """What is evaluated while a model trains."""
 
     dev: int | None = Field(default=None, ge=1)
     """Examples of dev that decide which state is best; null takes all."""
     train: int = Field(default=WATCHED_TRAIN_EXAMPLES, ge=0)
-    """Examples of the training data whose accuracy is watched beside it."""
+    """Examples of the training data whose accuracy is measured as well."""
     batch_size: int = volatile(16, ge=1)
     """Examples at once."""
 
@@ -98,7 +98,7 @@ class LearningStage(Stage):
     training: Training = Training()
     """How long and how fast."""
     watch: JointDevEvaluation = JointDevEvaluation()
-    """What is looked at meanwhile."""
+    """What is evaluated during training."""
 
     @abstractmethod
     def learning_task(self, job: Job, encoder: ExampleEncoder) -> LearningTask:

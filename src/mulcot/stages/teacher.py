@@ -76,7 +76,7 @@ class TeacherStage(Stage):
     retry: Retry = Retry()
     """How often, and how, an example is asked about again."""
     filters: Filters | None = None
-    """What a chain must satisfy besides; left out, all but `near_duplicates` for `checked` and none for `published`."""
+    """Further checks of a chain; by default all but `near_duplicates` for `checked` and none for `published`."""
     min_accepted: float = volatile(0.2, ge=0, le=1)
     """The share of labelled training examples that must have an accepted chain, in the pilot and in the end; with less
     the stage fails, for imported chains too. 0 goes on with any."""

@@ -17,12 +17,12 @@ Step = Callable[[Example], Example]
 
 
 class Cleaning(Settings):
-    """Cleaning of texts; the text before it is kept beside it."""
+    """Cleaning of texts; the original text is kept as well."""
 
     emoji: Literal["keep", "words"] = "keep"
     """`words` spells emoji out: a red heart becomes `(red heart)`."""
     repair: bool = False
-    """Repair wrongly decoded text and HTML entities; remove symbols that nobody can read or see."""
+    """Repair wrongly decoded text and HTML entities; remove invisible and unreadable symbols."""
     mask_users: bool = False
     """Replace user names by `@user`."""
     mask_urls: bool = False

@@ -40,7 +40,7 @@ def defuse(text: str) -> str:
 
 
 def remove_unseen(text: str) -> str:
-    """The text without controls that nobody sees; what joins emoji and letters stays, and so do flags."""
+    """The text without invisible controls; what joins emoji and letters stays, and so do flags."""
     return _UNSEEN.sub(_replacement, text)
 
 

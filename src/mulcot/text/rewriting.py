@@ -79,7 +79,7 @@ def emoji_words(text: str) -> str:
 
 
 def repair(text: str) -> str:
-    """Wrongly decoded text read rightly, HTML entities as characters; what nobody can read or see is removed."""
+    """Wrongly decoded text read rightly, HTML entities as characters; invisible and unreadable symbols are removed."""
     if text.isascii() and "&" not in text and text.isprintable():
         return text
     from ftfy import TextFixerConfig, fix_text

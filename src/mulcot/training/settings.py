@@ -75,7 +75,7 @@ class Training(Settings):
     """`full` spreads weights, gradients and the optimizer over the processes (FSDP2), for models that fit no single
     device; `none` gives every process a whole copy."""
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...] = volatile(())
-    """Where metrics go besides `metrics.jsonl`; none by default. The package of that name must be installed."""
+    """Where metrics go in addition to `metrics.jsonl`; none by default. The package of that name must be installed."""
 
     def problems(self) -> list[str]:
         """Trackers that are wished but not installed."""

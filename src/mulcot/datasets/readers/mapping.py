@@ -31,7 +31,7 @@ ALIASES = {"text": "question", "image": "images"}
 
 
 class Columns(Settings):
-    """The names of the columns; left out, a column of the same name is used where there is one."""
+    """The names of the columns; by default a column of the same name is used where there is one."""
 
     id: str | None = None
     """A unique name; made from the content where there is none."""

@@ -60,7 +60,7 @@ class Filters(Settings):
     contradiction: bool = True
     """Hold back chains that claim words and picture agree although their own analyses found opposite labels."""
     leak: bool = True
-    """Hold back chains that talk about having been told the label, wherever it was told."""
+    """Hold back chains that say that the label was given, wherever they say it."""
     near_duplicates: float | None = Field(default=None, ge=0.8, le=1)
     """Keep only the first of several chains whose share of common three-word runs reaches this, such as 0.9. Off by
     default: posts that mention two things get rightly similar chains. Needs about 2 KB of memory per chain."""

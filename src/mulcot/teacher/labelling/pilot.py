@@ -30,7 +30,7 @@ class Pilot(Settings):
     size: int = Field(default=50, ge=1)
     """How many examples."""
     min_stage1_accuracy: float = Field(default=0.3, ge=0, le=1)
-    """The share of them whose label the teacher must find without being told; 0 only shows it."""
+    """The share of them whose label the teacher must find on its own; 0 only shows it."""
 
 
 @dataclass

@@ -63,7 +63,7 @@ def answer(asked: ParsedRequest, simulation: Simulation, max_tokens: int | None,
 
 
 def own_label(asked: ParsedRequest, simulation: Simulation) -> str:
-    """The label it arrives at without being told one."""
+    """The label it arrives at on its own."""
     dice = random.Random(content_id("opinion", str(simulation.seed), str(asked.truth), asked.user.split("\n")[0]))
     if asked.right is None:
         return dice.choice(asked.labels)

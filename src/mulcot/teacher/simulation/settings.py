@@ -25,7 +25,7 @@ class Mistakes(Settings):
     unparsable: float = Share
     """A prediction that is no label."""
     leak: float = Share
-    """When the label was given: talks about having been told."""
+    """When the label was given: says so."""
     control_tokens: float = Share
     """A right chain with control tokens of other models strewn in."""
     foreign: float = Share
@@ -67,7 +67,7 @@ class Simulation(Settings):
     """Everything that can be set about the simulated teacher."""
 
     skill: float = Field(default=0.75, ge=0, le=1)
-    """Share of posts that it judges rightly without being told the label."""
+    """Share of posts that it judges rightly without the label."""
     bias: dict[str, float] = Field(default_factory=dict)
     """Adds to the skill for posts of a label, such as `{neutral: -0.2}`."""
     seed: int = 0
