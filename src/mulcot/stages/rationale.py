@@ -82,8 +82,8 @@ class RationaleStage(Stage):
     training: Training = PUBLISHED
     """How long and how fast."""
     watch: DevEvaluation = WATCH
-    """What is evaluated during training: by default 400 examples of dev, with `dev: null` all of them, as published. Training
-    examples count only where dev has no rationale."""
+    """What is evaluated during training: by default 400 examples of dev, with `dev: null` all of them, as published.
+    Training examples count only where dev has no rationale."""
     decoding: Decoding = Decoding()
     """How rationales are written."""
     folds: int = Field(default=0, ge=0)
