@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from io import StringIO
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mulcot.pipeline import between, left_undone, run, status
 from mulcot.progress import Reporter
 from mulcot.recipe import load_recipe
 from mulcot.records import Example, Rejected, read_lines
+from mulcot.rundir import BROKEN_OFF, RunFolder, write_text
 
 QUIET = Reporter.silent()
 ROWS = [
@@ -249,3 +251,17 @@ def test_statistics_that_were_spoiled_are_named_with_what_to_do(recipe: Path, tm
     (tmp_path / "run" / "1-dataset" / "statistics.json").write_text('{"splits": {"train": {}}}', "utf-8")
     with pytest.raises(RunError, match=r"statistics\.json cannot be read"):
         run(load_recipe(recipe, list(STUDENT)), QUIET, first="teacher", last="teacher")
+
+
+def test_a_helping_process_ends_when_the_first_one_ends_with_an_error(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_recipe(recipe)
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(ZeroDivisionError), folder.locked():
+        raise ZeroDivisionError
+    assert not folder.broken_off(time.time() + 1), "that of an earlier attempt ends nobody"
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(time, "sleep", lambda _: write_text(folder.path / BROKEN_OFF, ""))
+    with pytest.raises(RunError, match="the first process has ended with an error"):
+        run(loaded, QUIET, last="dataset")

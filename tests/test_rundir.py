@@ -172,3 +172,32 @@ def test_files_get_the_rights_of_any_others(tmp_path: Path) -> None:
     (tmp_path / "weights").chmod(0o600)
     share(tmp_path)
     assert (tmp_path / "weights").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_stage_is_found_by_its_name_whatever_its_number(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for number, name in ((1, "dataset"), (2, "student")):
+        made = folder.stage(number, name)
+        made.begin("f", ())
+        inputs = {"dataset": folder.stage(1, "dataset").content()} if name == "student" else {}
+        (made / "file").write_text(name)
+        made.finish(StageRecord(stage=name, fingerprint="f", outputs=made.outputs({}), inputs=inputs))
+    assert folder.stage(3, "student").path == tmp_path / "2-student"
+    between = folder.stage(2, "between")
+    assert between.path == tmp_path / "2-between"
+    between.begin("f", ())
+    assert [stage.name for stage in folder.stages()] == ["dataset", "between", "student"]
+
+
+def test_whether_a_stage_is_outdated_does_not_depend_on_numbers(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    first = folder.stage(5, "first")
+    first.begin("f", ())
+    (first / "file").write_text("1")
+    finish(first)
+    second = folder.stage(2, "second")
+    second.begin("f", ())
+    second.finish(StageRecord(stage="second", fingerprint="f", inputs={"first": first.content()}))
+    assert {stage.name: state for stage, state in folder.states()} == {"first": "finished", "second": "finished"}
+    (first / "file").write_text("other")
+    assert {stage.name: state for stage, state in folder.states()} == {"first": "finished", "second": "outdated"}

@@ -52,8 +52,9 @@ def run(loaded: Loaded, reporter: Reporter, first: str | None = None, last: str 
         chosen = chosen[: next(end, None)]
     folder = RunFolder(loaded.folder)
     if helping:
+        since = time.time()
         for name in chosen:
-            _take_part(name, loaded, folder)
+            _take_part(name, loaded, folder, since)
         return []
     with folder.locked():
         _say_what_is_kept(chosen[0], loaded, folder, reporter)
@@ -192,8 +193,10 @@ def _run_stage(name: str, loaded: Loaded, run_folder: RunFolder, reporter: Repor
     return Outcome(name, False, record)
 
 
-def _take_part(name: str, loaded: Loaded, run_folder: RunFolder) -> None:
-    """What every process but the first does for a stage: take part where it is parallel, and wait until it is whole."""
+def _take_part(name: str, loaded: Loaded, run_folder: RunFolder, since: float) -> None:
+    """What every process but the first does for a stage: take part where it is parallel, and wait until it is whole, or
+    until the first one has ended with an error.
+    """
     stage, job = prepare(name, loaded, run_folder, Reporter.silent())
     wanted = stage_fingerprint(stage, job, input_hashes(stage, job, run_folder))
     helped = not stage.parallel
@@ -202,6 +205,8 @@ def _take_part(name: str, loaded: Loaded, run_folder: RunFolder) -> None:
             need(*stage.extras())
             stage.run(job)
             helped = True
+        if run_folder.broken_off(since):
+            raise RunError("the first process has ended with an error", hint="It says which; this one only helped.")
         time.sleep(POLL)
 
 

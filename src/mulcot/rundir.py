@@ -24,6 +24,8 @@ from mulcot.errors import MulcotError, RunError, RunLocked, StageMissing, printa
 from mulcot.records import Json, Record
 from mulcot.settings import fingerprint
 
+BROKEN_OFF = ".broken-off"
+"""Written where a run ends with an error."""
 FORMAT = 1
 """The layout of a run folder; a folder of a later format is refused, one of an earlier format is read."""
 
@@ -197,7 +199,20 @@ class RunFolder:
             file.truncate()
             file.write(str(os.getpid()))
             file.flush()
-            yield
+            (self.path / BROKEN_OFF).unlink(missing_ok=True)
+            try:
+                yield
+            except BaseException:
+                with suppress(OSError):
+                    write_text(self.path / BROKEN_OFF, f"by process {os.getpid()}\n")
+                raise
+
+    def broken_off(self, since: float) -> bool:
+        """Whether the process that holds the run has ended with an error since then; for those that help it."""
+        try:
+            return (self.path / BROKEN_OFF).stat().st_mtime >= since
+        except FileNotFoundError:
+            return False
 
     def stamps(self, paths: tuple[Path, ...]) -> list[Json]:
         """The stamps of files outside the run, remembered so that large ones are hashed once."""

@@ -105,12 +105,10 @@ class StudentStage(LearningStage):
         if self.chains == "all":
             text = "all reads the assistant's chains: add the section annotate, or set student.chains: teacher"
             found.append(Need("annotate", "chains", text))
-        if self.objective.soft > 0 and self.soft_labels != "none":
-            text = f"{self.soft_labels} learns the assistant's opinion: add the section"
-            otherwise = "or set student.soft_labels: none"
-            found.append(Need("assistant", "soft_labels", f"{text} assistant, {otherwise}"))
-            if self.soft_labels == "stored":
-                found.append(Need("annotate", "soft_labels", f"{text} annotate, {otherwise}"))
+        keeper = {"stored": "annotate", "online": "assistant"}.get(self.soft_labels)
+        if keeper is not None and self.objective.soft > 0:
+            text = f"{self.soft_labels} learns the assistant's opinion: add the section {keeper}"
+            found.append(Need(keeper, "soft_labels", f"{text}, or set student.soft_labels: none"))
         return tuple(found)
 
     def wants(self, earlier: Sequence[str]) -> Iterable[str]:
