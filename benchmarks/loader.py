@@ -23,7 +23,7 @@ from pathlib import Path
 
 from mulcot.backbones.qwen_vl import QwenVL
 from mulcot.backbones.vlm.example_encoder import ExampleEncoder
-from mulcot.datasets.base import read
+from mulcot.datasets.read_rows import read
 from mulcot.datasets.twitter import Twitter
 from mulcot.media import Gallery, Store
 from mulcot.records import Example, Rationale

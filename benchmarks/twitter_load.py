@@ -20,7 +20,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mulcot.datasets.base import read
+from mulcot.datasets.read_rows import read
 from mulcot.datasets.twitter import Twitter
 from mulcot.media import Store
 from mulcot.records import Example

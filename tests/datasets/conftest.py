@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from mulcot.datasets.base import Dataset, read
+from mulcot.datasets.base import Dataset
+from mulcot.datasets.read_rows import read
 from mulcot.media import Store
 from mulcot.records import Example, Rejected
 from mulcot.tasks.base import Task, tasks

@@ -45,7 +45,8 @@ USE = """
 import json, sys
 from pathlib import Path
 {before}
-from mulcot.datasets.base import datasets, read
+from mulcot.datasets.base import datasets
+from mulcot.datasets.read_rows import read
 from mulcot.media import Store
 from mulcot.recipe import json_schema
 from mulcot.tasks.base import tasks

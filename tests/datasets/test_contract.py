@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from mulcot.datasets.base import Dataset, Row, datasets, read
+from mulcot.datasets.base import Dataset, Row, datasets
+from mulcot.datasets.read_rows import read
 from mulcot.datasets.readers.mapping import SPLIT_ORDER
 from mulcot.errors import DataError
 from mulcot.media import Gallery, Store

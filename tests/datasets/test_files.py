@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mulcot.datasets.base import read
 from mulcot.datasets.demo_files import png, save_json, save_picture
 from mulcot.datasets.files import Files
+from mulcot.datasets.read_rows import read
 from mulcot.errors import DataError
 from mulcot.media import Store
 from mulcot.tasks.base import tasks

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from mulcot.datasets.base import read
+from mulcot.datasets.read_rows import read
 from mulcot.datasets.synthetic import Synthetic
 from mulcot.media import Store
 from mulcot.records import Example

@@ -2,7 +2,7 @@ from collections import Counter
 
 from PIL import Image
 
-from mulcot.datasets.base import read
+from mulcot.datasets.read_rows import read
 from mulcot.datasets.synthetic_science import SyntheticScience
 from mulcot.media import Store
 from mulcot.records import Example

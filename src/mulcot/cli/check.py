@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mulcot.data_requirements import data_lacking
-from mulcot.datasets.base import read
+from mulcot.datasets.read_rows import read
 from mulcot.datasets.statistics import DatasetCounter, Statistics
 from mulcot.errors import MulcotError, printable
 from mulcot.extras import missing

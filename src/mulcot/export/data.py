@@ -14,7 +14,8 @@ import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
-from mulcot.datasets.base import Dataset, read
+from mulcot.datasets.base import Dataset
+from mulcot.datasets.read_rows import read
 from mulcot.errors import DataError, MulcotError, UnknownName
 from mulcot.export.writers import FORMS, SplitWriter
 from mulcot.media import Gallery, Store

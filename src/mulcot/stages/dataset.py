@@ -11,7 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from mulcot.datasets.base import Dataset, read
+from mulcot.datasets.base import Dataset
+from mulcot.datasets.read_rows import read
 from mulcot.datasets.statistics import DatasetCounter
 from mulcot.errors import DataError, NothingUsable
 from mulcot.media import Store

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, SerializeAsAny, field_validator
 
-from mulcot.datasets.base import Dataset, datasets, read
+from mulcot.datasets.base import Dataset, datasets
+from mulcot.datasets.read_rows import read
 from mulcot.errors import DataError, NothingUsable
 from mulcot.media import Gallery, Store
 from mulcot.plugin import Plugin

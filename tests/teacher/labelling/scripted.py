@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 from PIL import Image
 
-from mulcot.datasets.base import read
 from mulcot.datasets.files import Files
+from mulcot.datasets.read_rows import read
 from mulcot.errors import Interrupted
 from mulcot.media import Store
 from mulcot.progress import Reporter

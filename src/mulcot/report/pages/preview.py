@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mulcot.datasets.base import Dataset, read
+from mulcot.datasets.base import Dataset
+from mulcot.datasets.read_rows import read
 from mulcot.datasets.statistics import NO_LABEL, DatasetCounter, SplitStatistics, Statistics
 from mulcot.errors import DataError, MediaError
 from mulcot.media import Gallery, Store, encode_jpeg
