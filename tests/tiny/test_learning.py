@@ -12,7 +12,7 @@ from mulcot.backbones.tiny import WEIGHTS
 from mulcot.backbones.vlm.packing import mask, pack
 from mulcot.progress import Reporter
 from mulcot.tiny.build import build
-from mulcot.tiny.evaluate import evaluate_model
+from mulcot.tiny.evaluate import evaluate_model, judging
 from mulcot.tiny.facts import FACTS
 from mulcot.tiny.models import fresh, open_model
 from mulcot.tiny.pretraining_examples import READING, Mix, lesson
@@ -125,6 +125,12 @@ def test_facts_are_asked_at_both_branches_and_only_there(tmp_path: Path) -> None
 def _branches(model, own):
     row = model.encode("", [], own.long, own.short)
     return row.chain, row.label
+
+
+def test_a_short_exam_asks_about_labels_as_a_student_is_asked() -> None:
+    right, majority = judging(open_model(WEIGHTS / "student"), 3)
+    assert 0 <= right <= 1
+    assert majority > 0
 
 
 @pytest.mark.slow
