@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from mulcot.errors import RunError
 from mulcot.evaluation.scores import FORMAT as SCORES_FORMAT
 from mulcot.evaluation.scores import Scores
-from mulcot.methods import DEFAULT
+from mulcot.methods import DEFAULT, methods
 from mulcot.records import Json
 from mulcot.report.curves import Curves, read_curves
 from mulcot.report.terms import Terms, words_of
@@ -99,7 +99,10 @@ def read_run(path: Path) -> Run:
     folder = RunFolder(path)
     recipe = _recipe(path)
     stages: dict[str, StageView] = {}
-    for stage, state in folder.states():
+    known = methods().get(str(recipe.get("method", DEFAULT.name)), DEFAULT).stages
+    # Numbers tell the order, but for a stage that the method got after the run was made.
+    in_order = sorted(folder.states(), key=lambda one: known.index(one[0].name) if one[0].name in known else len(known))
+    for stage, state in in_order:
         stages[stage.name] = StageView(stage.name, stage, stage.record, outdated=state == "outdated")
     whole = Run(path=path, recipe=recipe, stages=stages)
     return Run(

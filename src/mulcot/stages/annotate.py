@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class AnnotateStage(Stage):
     """Sampling chains, and storing soft labels."""
 
-    about: ClassVar[str] = "What the assistant adds: chains of its own, and soft labels."
+    about: ClassVar[str] = "What the assistant adds: chains of its own, and soft labels; may be left out."
     bulky: ClassVar[tuple[str, ...]] = ("chains",)
 
     samples: int = Field(default=1, ge=0)

@@ -27,7 +27,7 @@ PUBLISHED = QwenVL(model="Qwen/Qwen2.5-VL-7B-Instruct", lora=Lora(dropout=0.2))
 class AssistantStage(LearningStage):
     """Multi-task training on the teacher's chains."""
 
-    about: ClassVar[str] = "The medium model, and how it learns from the teacher's chains."
+    about: ClassVar[str] = "The medium model, and how it learns from the teacher's chains; may be left out."
 
     backbone: SerializeAsAny[Annotated[Backbone, Plugin(backbones)]] = PUBLISHED
     """Which model learns."""
