@@ -17,7 +17,6 @@ from mulcot.progress import Reporter
 from mulcot.recipe import Loaded, Recipe
 from mulcot.records import Example
 from mulcot.rundir import RunFolder
-from mulcot.stages.answer import AnswerStage
 from mulcot.tasks.base import Purpose
 
 
@@ -60,9 +59,8 @@ def _unread(recipe: Recipe) -> Iterator[str]:
         if name not in recipe.plan.stages and recipe.stage(name) is not None:
             yield f"the method {recipe.method} does not read the section {name}"
     described = recipe.described()
-    answer = described.get("answer")
-    if isinstance(answer, AnswerStage) and "rationale" in described and answer.format != "QCMG-A":
-        yield f"answer.format {answer.format} does not read what the section rationale writes"
+    for stage in described.values():
+        yield from stage.unread(described)
 
 
 def _read_data(loaded: Loaded, reporter: Reporter, rows: int | None) -> Statistics:

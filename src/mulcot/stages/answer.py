@@ -121,6 +121,11 @@ class AnswerStage(Stage):
         if self.format == "QCMG-A" and self.rationales == "cross_fitted" and not getattr(rationale, "folds", 1):
             yield Need("rationale", "rationales", "cross_fitted needs rationale.folds, such as 5")
 
+    def unread(self, others: Mapping[str, Stage]) -> Iterator[str]:
+        """One model alone needs no other to explain."""
+        if self.format != "QCMG-A" and "rationale" in others:
+            yield f"answer.format {self.format} does not read what the section rationale writes"
+
     def extras(self) -> tuple[str, ...]:
         """The model runs here."""
         return ("train",)

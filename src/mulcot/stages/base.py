@@ -86,6 +86,10 @@ class Stage(Settings):
         """What it needs and does not find beside it, in the recipe's other sections."""
         return (need for need in self.needs() if need.stage not in others)
 
+    def unread(self, others: Mapping[str, Stage]) -> Iterator[str]:
+        """What the recipe's other sections write that is read under other settings alone."""
+        return iter(())
+
     @abstractmethod
     def run(self, job: Job) -> Json:
         """Does the work, continuing what an interrupted run left, and returns the counts worth reporting. What is
