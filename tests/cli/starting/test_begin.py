@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from mulcot.cli import app
 from mulcot.cli.check import check
 from mulcot.cli.starting import write_starter_folder
-from mulcot.cli.starting.folder import DESCRIBED, TEMPLATES, about, quoted
+from mulcot.cli.starting.folder import TEMPLATES, about, class_of, quoted
 from mulcot.errors import MulcotError
 from mulcot.pipeline import run
 from mulcot.progress import Reporter
@@ -90,9 +90,9 @@ def test_every_comment_about_an_option_is_its_own_documentation(tmp_path: Path) 
     assert len(options) > 6
     for option in options:
         section, _, name = option.partition(".")
-        described = " ".join((DESCRIBED[section].model_fields[name].description or "").split())
+        description = " ".join((class_of(section).model_fields[name].description or "").split())
         shown = about(option).replace("\n# ", " ").removeprefix("# ")
-        assert shown and described.startswith(shown)
+        assert shown and description.startswith(shown)
         assert re.search(r"\n *#".join(map(re.escape, about(option, 4).split("\n    #"))), written) or shown in written
 
 

@@ -142,8 +142,12 @@ def _templates() -> Environment:
 def about(option: str, indent: int = 0) -> str:
     """The first sentence of an option's documentation as comment lines: `teacher.pilot`, `training.epochs`."""
     section, _, name = option.partition(".")
-    described = DESCRIBED.get(section) or stages.get(section)
-    return _comment(described.model_fields[name].description or "", indent)
+    return _comment(class_of(section).model_fields[name].description or "", indent)
+
+
+def class_of(section: str) -> type[Settings]:
+    """Whose options the recipe's comments describe: one of `DESCRIBED`, or a stage."""
+    return DESCRIBED.get(section) or stages.get(section)
 
 
 def _comment(description: str, indent: int) -> str:
