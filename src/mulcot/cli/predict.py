@@ -43,12 +43,9 @@ def predict(
         Path | None, typer.Option(help="The folder of the pictures; by default that of the input file.", metavar="DIR")
     ] = None,
     label_only: Annotated[
-        bool,
-        typer.Option(
-            "--label-only", help="Label only, without the chain: much faster, unless the model needs the chain first."
-        ),
+        bool, typer.Option("--label-only", help="No chain: much faster, unless the model needs it first.")
     ] = False,
-    chain_only: Annotated[bool, typer.Option("--chain-only", help="Chain only, without the label.")] = False,
+    chain_only: Annotated[bool, typer.Option("--chain-only", help="No label, the chain alone.")] = False,
     generate: Annotated[
         bool, typer.Option("--generate", help="Write the label instead of scoring it, as published.")
     ] = False,
@@ -57,10 +54,7 @@ def predict(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output file.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Ask a trained model: a label with its probability, and the chain that explains it.
-
-    With --output, an interrupted run can be continued.
-    """
+    """Ask a trained model: its label with the probability, and the chain. With --output, it can be continued."""
     _check_choices(choices or [], more_choices or [])
     if chain_only and (label_only or generate):
         raise MulcotError(f"{'--label-only' if label_only else '--generate'} and --chain-only exclude each other")

@@ -23,9 +23,7 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free port.")] = 8000,
-    tokens: Annotated[
-        Path | None, typer.Option(help="File with the names and hashes of allowed tokens.", metavar="FILE")
-    ] = None,
+    tokens: Annotated[Path | None, typer.Option(help="Allowed tokens: names and hashes.", metavar="FILE")] = None,
     new_token: Annotated[
         str | None, typer.Option("--new-token", help="Add a token to the file, show it once, and end.", metavar="NAME")
     ] = None,
