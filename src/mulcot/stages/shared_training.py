@@ -266,7 +266,7 @@ def training_problems(backbone: Backbone, training: Training) -> list[str]:
     """Settings that do not go together, and trackers that are not installed."""
     problems = training.problems()
     if backbone.vision_cache is not None and backbone.trained != "language":
-        problems.append("backbone.vision_cache needs backbone.trained: language: a trained tower changes its features")
+        problems.append("backbone.vision_cache needs backbone.trained: language (a trained tower changes its features)")
     if training.sharding == "full" and backbone.trained != "language":
         problems.append(
             "training.sharding: full needs backbone.trained: language, because some steps contain no picture"
