@@ -110,7 +110,8 @@ def together(number: int, *command: str, timeout: float = 240) -> subprocess.Com
     return subprocess.CompletedProcess(command, next(filter(None, codes), 0), out, err)
 
 
-def serve() -> None:
+def import_all() -> None:
+    """What a run needs, apart from what it takes to run."""
     import mulcot.backbones.vlm.loaded
     import mulcot.cli
     import mulcot.multimodal_cot.model
@@ -119,6 +120,9 @@ def serve() -> None:
     import mulcot.serving.app
     import mulcot.training.loop  # noqa: F401
 
+
+def serve() -> None:
+    import_all()
     for line in sys.stdin:
         match json.loads(line):
             case ["start", said, env, command]:

@@ -1,6 +1,7 @@
 """Runs a recipe; given a stage and seconds, dies by SIGKILL after so much processor time in that stage.
 
-Processor time, not the clock: on a busy machine the same share of a stage is done by then. Prints what each stage took.
+Processor time, not the clock: on a busy machine the same share of a stage is done by then. Prints what each stage took,
+without what all forks have imported before they begin.
 """
 
 import json
@@ -19,6 +20,10 @@ from mulcot.progress import Reporter
 from mulcot.recipe import load_recipe
 from mulcot.stages.base import Job, Stage
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from forked import import_all
+
+import_all()
 torch.set_num_threads(1)
 loaded = load_recipe(Path(sys.argv[1]))
 stage, seconds = (sys.argv[2], float(sys.argv[3])) if len(sys.argv) > 2 else ("", 0.0)
