@@ -202,7 +202,7 @@ def warn_of_one_answer(job: Job, who: str, accuracy: float, dev: Sequence[Exampl
     if accuracy <= floor:
         job.warn(
             f"the {who} model is right on {accuracy:.1%} of {len(right):,} {where} examples at best, and always "
-            f"answering {usual!r} on {floor:.1%}: it has learned nothing that can be told. Look at its curves, then at "
+            f"answering {usual!r} on {floor:.1%}: it is no better than a guess. Look at its curves, then at "
             f"training.epochs and training.learning_rate, or for more data"
         )
 
