@@ -13,10 +13,10 @@ from mulcot.backbones.base import Lora
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.errors import DataError, MulcotError
 from mulcot.features import FeatureStore
-from mulcot.multimodal_cot import Question, T5Fusion, saved_fusion
+from mulcot.multimodal_cot import T5Fusion, T5Question, saved_fusion
 from mulcot.multimodal_cot.model import FusionModel, load_fusion
 
-QUESTION = Question("a", "Which flag is blue?", "left", ("one",))
+QUESTION = T5Question("a", "Which flag is blue?", "left", ("one",))
 
 
 def disturb(model: FusionModel) -> None:
@@ -92,7 +92,7 @@ def test_questions_with_pictures_need_features(model: FusionModel) -> None:
 
 def test_a_missing_feature_row_names_the_picture(model: FusionModel, store: FeatureStore) -> None:
     with pytest.raises(DataError, match="no features of the picture 'four'"):
-        model.pack([model.encode(Question("a", "Why?", None, ("one", "four")))], store)
+        model.pack([model.encode(T5Question("a", "Why?", None, ("one", "four")))], store)
 
 
 def test_another_tokenizer_is_noticed(tmp_path: Path, model: FusionModel) -> None:

@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mulcot.features import FeatureStore
-from mulcot.multimodal_cot import Question, T5Fusion
+from mulcot.multimodal_cot import T5Fusion, T5Question
 from mulcot.multimodal_cot.model import FusionModel, load_fusion
 from mulcot.multimodal_cot.network import Fusion
 
 PICTURES = ((), ("one",), ("two",), ("three", "two"))
 
 
-def questions(count: int = 4) -> list[Question]:
+def questions(count: int = 4) -> list[T5Question]:
     texts = ["Which flag is blue?", "Why?", "Which of the two flags is blue, left or right?", "A"]
     targets = ["The answer is (A).", "left", "Solution: the right flag is blue.", "B"]
     rows = zip(texts, targets, PICTURES, strict=True)
-    return [Question(str(n), text, target, keys) for n, (text, target, keys) in enumerate(rows)][:count]
+    return [T5Question(str(n), text, target, keys) for n, (text, target, keys) in enumerate(rows)][:count]
 
 
 def by_hand(fusion: Fusion, text: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:

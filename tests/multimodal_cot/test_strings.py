@@ -19,7 +19,7 @@ from mulcot.multimodal_cot.formats import (
     teacher_rationale,
 )
 from mulcot.multimodal_cot.lettered_question import LetteredQuestion, ask
-from mulcot.multimodal_cot.questions import Question, Shortenable
+from mulcot.multimodal_cot.questions import Shortenable, T5Question
 from mulcot.records import Example, Rationale
 from mulcot.tasks.aspect_sentiment import AspectSentiment
 from mulcot.tasks.letter_reading import LETTERS
@@ -105,7 +105,7 @@ def test_a_teachers_chain_is_a_rationale_without_its_prediction() -> None:
 
 def test_question_and_options_are_never_what_gives_way() -> None:
     parts = answer_source(flags(), "QCMG-A", "A very long rationale.")
-    question = Question.of("1", parts)
+    question = T5Question.of("1", parts)
     assert [question.source[begin:end] for begin, end in question.long] == ["One can swim.", "A very long rationale."]
     assert [part for part in parts if isinstance(part, Shortenable)] == ["One can swim.", "A very long rationale."]
 

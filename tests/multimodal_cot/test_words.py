@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mulcot.multimodal_cot import Question, Shortenable
+from mulcot.multimodal_cot import Shortenable, T5Question
 from mulcot.multimodal_cot.model import FusionModel
 from mulcot.multimodal_cot.source_tokenizer import shorten
 
@@ -14,32 +14,32 @@ HEAD, TAIL = "Question: which flag is blue? Context: ", "\nAnswer:"
 
 def test_a_long_rationale_gives_way_before_the_hint_and_never_the_question(model: FusionModel) -> None:
     parts = [HEAD, Shortenable("a flag "), "\nSolution: ", Shortenable("left and right " * 60), TAIL]
-    row = model.encode(Question.of("1", parts))
+    row = model.encode(T5Question.of("1", parts))
     text = model.text(row.input_ids)
     assert row.cut and len(row.input_ids) == 40
     assert text.startswith(HEAD) and text.endswith(TAIL) and "a flag" in text and "left and right" in text
 
 
 def test_a_long_hint_gives_way_when_the_rationale_is_gone(model: FusionModel) -> None:
-    row = model.encode(Question.of("1", [HEAD, Shortenable("flag " * 80), Shortenable("right"), TAIL]))
+    row = model.encode(T5Question.of("1", [HEAD, Shortenable("flag " * 80), Shortenable("right"), TAIL]))
     text = model.text(row.input_ids)
     assert row.cut and text.startswith(HEAD) and text.endswith(TAIL) and "right" not in text
 
 
 def test_an_empty_hint_is_a_question_like_any_other(model: FusionModel) -> None:
-    row = model.encode(Question.of("1", [HEAD, Shortenable(""), TAIL]))
+    row = model.encode(T5Question.of("1", [HEAD, Shortenable(""), TAIL]))
     assert not row.cut and model.text(row.input_ids) == HEAD + TAIL
 
 
 def test_a_plain_source_loses_its_end(model: FusionModel) -> None:
-    row = model.encode(Question("1", HEAD + "flag " * 80))
+    row = model.encode(T5Question("1", HEAD + "flag " * 80))
     assert row.cut and len(row.input_ids) == 40 and model.text(row.input_ids).startswith(HEAD)
     assert row.input_ids[-1] == model.end
 
 
 def test_a_cut_target_is_told_and_does_not_teach_to_stop(model: FusionModel) -> None:
-    short = model.encode(Question("1", HEAD, "left"))
-    long = model.encode(Question("1", HEAD, "left " * 40))
+    short = model.encode(T5Question("1", HEAD, "left"))
+    long = model.encode(T5Question("1", HEAD, "left " * 40))
     assert short.target_ids and short.target_ids[-1] == model.end and not short.target_cut
     assert long.target_ids and len(long.target_ids) == 24 and model.end not in long.target_ids and long.target_cut
 

@@ -10,19 +10,19 @@ from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
 
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.features import FeatureStore
-from mulcot.multimodal_cot import Question, T5Fusion
+from mulcot.multimodal_cot import T5Fusion, T5Question
 from mulcot.multimodal_cot.model import FusionModel, load_fusion
 
 QUESTIONS = (
-    Question("a", "Which flag is blue?", None, ("one",)),
-    Question("b", "Why?"),
-    Question("c", "Which of the two flags is blue, left or right?", None, ("two", "three")),
-    Question("d", "Options: (A) left (B) right", None, ("three",)),
+    T5Question("a", "Which flag is blue?", None, ("one",)),
+    T5Question("b", "Why?"),
+    T5Question("c", "Which of the two flags is blue, left or right?", None, ("two", "three")),
+    T5Question("d", "Options: (A) left (B) right", None, ("three",)),
 )
 CHOICES = (("The answer is (A).", "B"), (), ("left", "right", "The answer is (B)."), ("A",))
 
 
-def plain_logits(model: FusionModel, store: FeatureStore, question: Question, written: list[int]) -> torch.Tensor:
+def plain_logits(model: FusionModel, store: FeatureStore, question: T5Question, written: list[int]) -> torch.Tensor:
     """The next token's logits after a full pass without cache, by transformers' own forward."""
     batch = model.pack([model.encode(question)], store)
     ids = torch.tensor([[model.network.inner.config.decoder_start_token_id, *written]])
@@ -119,7 +119,7 @@ def sentencepiece_t5(folder: Path) -> Path:
 def test_a_target_with_unknown_characters_can_be_written_and_is_read_without_them(tmp_path: Path) -> None:
     settings = T5Fusion(model=str(sentencepiece_t5(tmp_path)), dtype="fp32")
     model = load_fusion(settings, trainable=True)
-    rows = [model.encode(Question("a", "the set", "Solution: the set {1, 2} has a < b \U0001f642 and more."))]
+    rows = [model.encode(T5Question("a", "the set", "Solution: the set {1, 2} has a < b \U0001f642 and more."))]
     target, unknown = rows[0].target_ids, model.tokenizer.unk_token_id
     assert target and target.count(unknown) == 4
     optimizer = torch.optim.AdamW(model.network.parameters(), lr=0.005)

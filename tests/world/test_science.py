@@ -7,7 +7,7 @@ from PIL import Image
 
 from mulcot.world.boards import Board, paint_board
 from mulcot.world.posts import SHARES
-from mulcot.world.question_kinds import LESSONS, SAME, DrawnQuestion
+from mulcot.world.question_kinds import LESSONS, SAME, Question
 from mulcot.world.science import LETTERS, ScienceTruth, make_question, science_truth_of, science_truth_with
 from mulcot.world.science_vocabulary import CAPTIONS, SUBJECTS
 
@@ -18,7 +18,7 @@ HINT = "A red flag means that people may swim. A blue flag means that people may
 
 
 def solve(lesson: str, asked: tuple[str, ...], board: Board | None = None, context: str = "", *choices: str) -> str:
-    question = DrawnQuestion(lesson=lesson, asked=asked, board=board, context=context, choices=choices)
+    question = Question(lesson=lesson, asked=asked, board=board, context=context, choices=choices)
     return LESSONS[lesson].solve(question)
 
 
@@ -105,7 +105,7 @@ def test_no_picture_and_no_pictureless_question_stands_in_two_splits() -> None:
     assert max(seen.values()) == 1
 
 
-def _shown(question: DrawnQuestion) -> str:
+def _shown(question: Question) -> str:
     if question.board is None:
         return repr((question.text, question.context, sorted(question.choices)))
     return sha256(paint_board(question.board).tobytes()).hexdigest()

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mulcot.world.boards import Board
-from mulcot.world.question_kinds import DrawnQuestion
+from mulcot.world.question_kinds import Question
 from mulcot.world.science import LETTERS, ScienceTruth, make_question
 from mulcot.world.science_chains import (
     FIELDS,
@@ -56,7 +56,7 @@ def test_a_wrong_rationale_needs_a_wrong_choice(label: str) -> None:
 
 
 CHART = ScienceTruth(
-    question=DrawnQuestion(
+    question=Question(
         lesson="bar",
         asked=("Monday",),
         choices=("1", "2", "3"),

@@ -14,7 +14,7 @@ from mulcot.metrics.tokenisation import TokenCache
 from mulcot.multimodal_cot.formats import answer_choices, read_rationale, read_reply
 from mulcot.multimodal_cot.lettered_question import LetteredQuestion
 from mulcot.multimodal_cot.model_format import ModelFormat
-from mulcot.multimodal_cot.questions import Question
+from mulcot.multimodal_cot.questions import T5Question
 from mulcot.multimodal_cot.runner import T5Runner
 from mulcot.training.loop import Score
 from mulcot.training.processes import Machine
@@ -25,7 +25,7 @@ class RationaleEvaluator:
     """Rouge-L as the published code chooses by; the variant of the package `rouge` decides between equals."""
 
     runner: T5Runner
-    questions: Sequence[Question]
+    questions: Sequence[T5Question]
     references: Sequence[str]
     decoding: Decoding
 
@@ -55,7 +55,7 @@ class RationaleEvaluator:
 class LabelledQuestion:
     """A question whose right answer is known."""
 
-    question: Question
+    question: T5Question
     asked: LetteredQuestion
     label: str
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mulcot.features.store import FeatureStore
 from mulcot.multimodal_cot.batch import FusionBatch
 from mulcot.multimodal_cot.model import FusionModel
-from mulcot.multimodal_cot.questions import EncodedQuestion, Question
+from mulcot.multimodal_cot.questions import EncodedQuestion, T5Question
 from mulcot.multimodal_cot.runner import pack_known
 from mulcot.training.learner import Learned, Packed
 
@@ -19,7 +19,7 @@ from mulcot.training.learner import Learned, Packed
 class Questions:
     """A `Source` for the training loop."""
 
-    def __init__(self, model: FusionModel, questions: Sequence[Question]) -> None:
+    def __init__(self, model: FusionModel, questions: Sequence[T5Question]) -> None:
         self.model = model
         self.questions = list(questions)
 

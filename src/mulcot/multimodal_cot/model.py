@@ -28,7 +28,7 @@ from mulcot.multimodal_cot.batch import FusionBatch, pack
 from mulcot.multimodal_cot.generate_and_score import Vocabulary, WrittenText, score_choices, stream_tokens, write
 from mulcot.multimodal_cot.loading import Vision, build, vision_of
 from mulcot.multimodal_cot.network import FusionNetwork
-from mulcot.multimodal_cot.questions import EncodedQuestion, Ids, Question
+from mulcot.multimodal_cot.questions import EncodedQuestion, Ids, T5Question
 from mulcot.multimodal_cot.settings import T5Fusion, saved_fusion
 from mulcot.multimodal_cot.source_tokenizer import SourceTokenizer, shorten
 from mulcot.predict.model_folders import FUSION_FILE
@@ -69,7 +69,7 @@ class FusionModel:
         """Where the weights are."""
         return self.network.device
 
-    def encode(self, question: Question) -> EncodedQuestion:
+    def encode(self, question: T5Question) -> EncodedQuestion:
         """Token ids within the limits; what had to be shortened is told."""
         ids, places = self.reader.located(question.source)
         source = shorten(ids, places, question.long, self.settings.max_source - 1)

@@ -17,7 +17,7 @@ from mulcot.multimodal_cot.formats import (
     rationale_target,
 )
 from mulcot.multimodal_cot.lettered_question import LetteredQuestion, ask
-from mulcot.multimodal_cot.questions import Question
+from mulcot.multimodal_cot.questions import T5Question
 from mulcot.records import Example
 from mulcot.rundir import write_json
 from mulcot.settings import Settings
@@ -49,7 +49,7 @@ class ModelFormat(Settings):
         """The example as a question with options."""
         return ask(task, example, captions=self.captions)
 
-    def question(self, task: Task, example: Example, rationale: str = "", *, taught: bool = False) -> Question:
+    def question(self, task: Task, example: Example, rationale: str = "", *, taught: bool = False) -> T5Question:
         """What the model is given; with `taught` also what it is to write."""
         asked, target = self.asked(task, example), None
         if self.format == "QCM-E" or self.format == "QCM-LE":
@@ -59,7 +59,7 @@ class ModelFormat(Settings):
             parts = answer_source(asked, self.format, rationale)
             if taught and example.label is not None:
                 target = answer_target(asked, self.format, example.label, rationale)
-        return Question.of(example.id, parts, target, picture_keys(example))
+        return T5Question.of(example.id, parts, target, picture_keys(example))
 
     def save(self, folder: Path) -> None:
         """Writes it into a model folder."""

@@ -31,7 +31,7 @@ from mulcot.multimodal_cot.generate_and_score import WrittenText
 from mulcot.multimodal_cot.model import FusionModel, load_fusion
 from mulcot.multimodal_cot.model_format import ModelFormat, find_pair, load_model_format
 from mulcot.multimodal_cot.question_builder import BuiltQuestion, QuestionBuilder
-from mulcot.multimodal_cot.questions import Question
+from mulcot.multimodal_cot.questions import T5Question
 from mulcot.multimodal_cot.runner import ChoiceScores, T5Runner
 from mulcot.multimodal_cot.streaming import StreamedRationale, stream_rationales
 from mulcot.predict.base import Predictor
@@ -273,7 +273,7 @@ class TwoStagePredictor(Predictor):
 
     def _questions(
         self, built: Sequence[BuiltQuestion], rationales: Sequence[StreamedRationale | None]
-    ) -> list[Question]:
+    ) -> list[T5Question]:
         model_format = self.answerer.model_format
         pairs = zip(built, rationales, strict=True)
         return [

@@ -16,7 +16,7 @@ class Shortenable(str):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class T5Question:
     """What is read and what is to be written."""
 
     id: str

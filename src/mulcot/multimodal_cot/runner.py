@@ -11,7 +11,7 @@ from mulcot.features.store import FeatureStore
 from mulcot.multimodal_cot.batch import FusionBatch
 from mulcot.multimodal_cot.generate_and_score import WrittenText
 from mulcot.multimodal_cot.model import FusionModel
-from mulcot.multimodal_cot.questions import EncodedQuestion, Question
+from mulcot.multimodal_cot.questions import EncodedQuestion, T5Question
 
 
 class ChoiceScores(NamedTuple):
@@ -30,7 +30,7 @@ class T5Runner:
         self.features = features
         self.batch_size = batch_size
 
-    def write(self, questions: Sequence[Question], decoding: Decoding) -> list[WrittenText]:
+    def write(self, questions: Sequence[T5Question], decoding: Decoding) -> list[WrittenText]:
         """One text per question; a sampled one depends on the question's id, not on its neighbours."""
         encoded = [self.model.encode(question) for question in questions]
         out: dict[int, WrittenText] = {}
@@ -46,7 +46,7 @@ class T5Runner:
             for row, token in self.model.stream_tokens(batch, decoding):
                 yield places[row], token
 
-    def score(self, questions: Sequence[Question], choices: Sequence[Sequence[str]]) -> list[ChoiceScores]:
+    def score(self, questions: Sequence[T5Question], choices: Sequence[Sequence[str]]) -> list[ChoiceScores]:
         """The log-probability of every choice of every question."""
         encoded = [self.model.encode(question) for question in questions]
         out: dict[int, tuple[float, ...]] = {}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mulcot.backbones.vlm.decoding_settings import Decoding
 from mulcot.multimodal_cot.formats import SOLUTION, read_rationale
 from mulcot.multimodal_cot.model import FusionModel
-from mulcot.multimodal_cot.questions import Question
+from mulcot.multimodal_cot.questions import T5Question
 from mulcot.multimodal_cot.runner import T5Runner
 from mulcot.predict.streaming import Detokenizer, StreamEvent
 
@@ -29,7 +29,7 @@ def rationale_detokenizer(model: FusionModel) -> Detokenizer:
 
 
 def stream_rationales(
-    runner: T5Runner, questions: Mapping[int, Question], decoding: Decoding, streamed: Collection[int]
+    runner: T5Runner, questions: Mapping[int, T5Question], decoding: Decoding, streamed: Collection[int]
 ) -> Generator[StreamEvent, None, list[StreamedRationale]]:
     """A piece for every token, empty for rows that are not `streamed`; returns the whole rationales, in order."""
     encoded = [runner.model.encode(question) for question in questions.values()]

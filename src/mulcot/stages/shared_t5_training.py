@@ -17,7 +17,7 @@ from mulcot.training.settings import Linear, Training
 
 if TYPE_CHECKING:
     from mulcot.multimodal_cot.model import FusionModel
-    from mulcot.multimodal_cot.questions import Question
+    from mulcot.multimodal_cot.questions import T5Question
     from mulcot.multimodal_cot.runner import T5Runner
     from mulcot.training.loop import Result, Score
     from mulcot.training.processes import Machine
@@ -65,7 +65,7 @@ def open_machine(job: Job, training: Training, features: FeatureStore | None) ->
 def train_t5(
     job: Job,
     runner: T5Runner,
-    questions: Sequence[Question],
+    questions: Sequence[T5Question],
     *,
     machine: Machine,
     folder: Path,

@@ -17,7 +17,7 @@ from random import Random
 from mulcot.multimodal_cot.formats import rationale_source
 from mulcot.multimodal_cot.lettered_question import LetteredQuestion
 from mulcot.world.boards import VALUES, Board
-from mulcot.world.question_kinds import DrawnQuestion
+from mulcot.world.question_kinds import Question
 from mulcot.world.science import LETTERS, make_question
 from mulcot.world.science_vocabulary import BEAKERS, CELLS, DAYS, FOODS, MEANINGS, PLACES, THINGS
 
@@ -61,7 +61,7 @@ class SpanFact:
 class BoardLesson:
     """One question, what is asked about it instead, and what there is to know."""
 
-    question: DrawnQuestion
+    question: Question
     kind: str
     """What is asked for: `letter`, `option`, `repeat`, `hint`, `look`."""
     source: str
@@ -80,14 +80,14 @@ def board_lesson(seed: int, number: int, split: str = "train") -> BoardLesson:
     return BoardLesson(question, kind, source, target, tuple(facts(question, source)))
 
 
-def source_of(question: DrawnQuestion, ask: str) -> str:
+def source_of(question: Question, ask: str) -> str:
     """The question as the T5 is given it, with another last line."""
     letters = tuple(LETTERS[: len(question.choices)])
     asked = LetteredQuestion(question=question.text, context=question.context, options=question.choices, labels=letters)
     return "".join(rationale_source(asked)[:-1]) + ask
 
 
-def facts(question: DrawnQuestion, source: str) -> Iterator[SpanFact]:
+def facts(question: Question, source: str) -> Iterator[SpanFact]:
     """What the words of a source should know."""
     for letter, choice in enumerate(question.choices):
         yield from _wherever(choice, source, "letter", letter)
@@ -122,7 +122,7 @@ def shown(board: Board) -> dict[str, str]:
     return dict(zip(names, board.cells, strict=True))
 
 
-def _kind(rng: Random, question: DrawnQuestion) -> str:
+def _kind(rng: Random, question: Question) -> str:
     kinds = ["letter"] * 3 + ["option", "repeat"]
     if question.board:
         kinds += ["look"] * 5
@@ -131,7 +131,7 @@ def _kind(rng: Random, question: DrawnQuestion) -> str:
     return rng.choice(kinds)
 
 
-def _asked(rng: Random, question: DrawnQuestion, kind: str) -> tuple[str, str]:
+def _asked(rng: Random, question: Question, kind: str) -> tuple[str, str]:
     """The last line, and what is to be written."""
     if kind == "repeat":
         return "Repeat:", question.text

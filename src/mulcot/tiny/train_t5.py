@@ -23,7 +23,7 @@ from mulcot.extractors.runtime.loaded import LoadedExtractor
 from mulcot.multimodal_cot.batch import FusionBatch, pack
 from mulcot.multimodal_cot.model import FusionModel
 from mulcot.multimodal_cot.network import Fusion
-from mulcot.multimodal_cot.questions import EncodedQuestion, Question
+from mulcot.multimodal_cot.questions import EncodedQuestion, T5Question
 from mulcot.progress import Reporter
 from mulcot.tiny.sizes import TrainingStage
 from mulcot.tiny.t5_examples import FACTS, POINTED, BoardLesson, board_lesson
@@ -55,7 +55,7 @@ def pack_lessons(
     rows = []
     for number, one in enumerate(lessons):
         pictures = (str(number),) if one.question.board else ()
-        rows.append(model.encode(Question(str(number), one.source, one.target if taught else None, pictures)))
+        rows.append(model.encode(T5Question(str(number), one.source, one.target if taught else None, pictures)))
     return pack(rows, model.pad, gallery), rows
 
 

@@ -31,7 +31,7 @@ SAME = "both have the same number"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DrawnQuestion(Record):
+class Question(Record):
     """What is asked, and everything that decides the answer but the order of the choices."""
 
     lesson: str
@@ -61,18 +61,18 @@ class QuestionKind(ABC):
     sentence: ClassVar[str]
 
     @abstractmethod
-    def ask(self, rng: Random) -> DrawnQuestion:
+    def ask(self, rng: Random) -> Question:
         """A question that has exactly one answer, or now and then one that `solve` refuses."""
 
     @abstractmethod
-    def solve(self, question: DrawnQuestion) -> str:
+    def solve(self, question: Question) -> str:
         """The right choice; empty where the picture or the context does not decide."""
 
     @abstractmethod
-    def explain(self, question: DrawnQuestion, answer: str) -> list[str]:
+    def explain(self, question: Question, answer: str) -> list[str]:
         """The steps to the answer, each a sentence without its full stop."""
 
-    def mistake(self, rng: Random, question: DrawnQuestion, answer: str) -> DrawnQuestion:
+    def mistake(self, rng: Random, question: Question, answer: str) -> Question:
         """The question as somebody misreads it who arrives at this other answer."""
         for _ in range(5000):
             board = random_board(rng, self.board)
@@ -81,10 +81,10 @@ class QuestionKind(ABC):
                 return misread
         raise AssertionError(f"no picture leads {question} to {answer!r}")
 
-    def make(self, rng: Random, asked: tuple[str, ...], choices: tuple[str, ...], context: str = "") -> DrawnQuestion:
+    def make(self, rng: Random, asked: tuple[str, ...], choices: tuple[str, ...], context: str = "") -> Question:
         """The question with a random picture of its kind."""
         board = random_board(rng, self.board) if self.board else None
-        return DrawnQuestion(lesson=self.name, asked=asked, context=context, choices=choices, board=board)
+        return Question(lesson=self.name, asked=asked, context=context, choices=choices, board=board)
 
 
 def numbers(rng: Random, least: int, most: int) -> tuple[str, ...]:
@@ -111,13 +111,13 @@ class _Count(QuestionKind):
     board = "shelf"
     sentence = "How many {0} are in the picture?"
 
-    def ask(self, rng: Random) -> DrawnQuestion:
+    def ask(self, rng: Random) -> Question:
         return self.make(rng, (rng.choice(tuple(THINGS.values())),), numbers(rng, 0, 6))
 
-    def solve(self, question: DrawnQuestion) -> str:
+    def solve(self, question: Question) -> str:
         return str(question.cells.count(_singular(question.asked[0])))
 
-    def explain(self, question: DrawnQuestion, answer: str) -> list[str]:
+    def explain(self, question: Question, answer: str) -> list[str]:
         thing = _singular(question.asked[0])
         return [f"The picture shows {some(question.cells.count(thing), thing)}"]
 
@@ -129,15 +129,15 @@ class _Compare(QuestionKind):
     board = "shelf"
     sentence = "Are there more {0} or more {1} in the picture?"
 
-    def ask(self, rng: Random) -> DrawnQuestion:
+    def ask(self, rng: Random) -> Question:
         first, second = rng.sample(tuple(THINGS.values()), 2)
         return self.make(rng, (first, second), (first, second, SAME))
 
-    def solve(self, question: DrawnQuestion) -> str:
+    def solve(self, question: Question) -> str:
         first, second = (question.cells.count(_singular(thing)) for thing in question.asked)
         return SAME if first == second else question.asked[first < second]
 
-    def explain(self, question: DrawnQuestion, answer: str) -> list[str]:
+    def explain(self, question: Question, answer: str) -> list[str]:
         things = [_singular(thing) for thing in question.asked]
         first, second = (question.cells.count(thing) for thing in things)
         shown = f"The picture shows {some(first, things[0])} and {some(second, things[1])}"
@@ -151,15 +151,15 @@ class _Extreme(QuestionKind):
     board = "chart"
     sentence = "On which day was there the {0} rain?"
 
-    def ask(self, rng: Random) -> DrawnQuestion:
+    def ask(self, rng: Random) -> Question:
         return self.make(rng, (rng.choice(("most", "least")),), DAYS)
 
-    def solve(self, question: DrawnQuestion) -> str:
+    def solve(self, question: Question) -> str:
         heights = [int(cell) for cell in question.cells]
         best = max(heights) if question.asked[0] == "most" else min(heights)
         return DAYS[heights.index(best)] if heights.count(best) == 1 else ""
 
-    def explain(self, question: DrawnQuestion, answer: str) -> list[str]:
+    def explain(self, question: Question, answer: str) -> list[str]:
         shown = [f"{day} has {height}" for day, height in zip(DAYS, question.cells, strict=True)]
         word = "highest" if question.asked[0] == "most" else "lowest"
         return [", ".join(shown), f"{answer} has the {word} bar"]
@@ -172,13 +172,13 @@ class _Bar(QuestionKind):
     board = "chart"
     sentence = "How many millimetres of rain fell on {0}?"
 
-    def ask(self, rng: Random) -> DrawnQuestion:
+    def ask(self, rng: Random) -> Question:
         return self.make(rng, (rng.choice(DAYS),), numbers(rng, 1, HIGHEST))
 
-    def solve(self, question: DrawnQuestion) -> str:
+    def solve(self, question: Question) -> str:
         return question.cells[initial(question.asked[0])]
 
-    def explain(self, question: DrawnQuestion, answer: str) -> list[str]:
+    def explain(self, question: Question, answer: str) -> list[str]:
         return [f"{question.asked[0]} has {self.solve(question)}"]
 
 
@@ -189,15 +189,15 @@ class _Difference(QuestionKind):
     board = "chart"
     sentence = "How many millimetres more rain fell on {0} than on {1}?"
 
-    def ask(self, rng: Random) -> DrawnQuestion:
+    def ask(self, rng: Random) -> Question:
         first, second = rng.sample(DAYS, 2)
         return self.make(rng, (first, second), numbers(rng, 1, HIGHEST - 1))
 
-    def solve(self, question: DrawnQuestion) -> str:
+    def solve(self, question: Question) -> str:
         first, second = (int(question.cells[initial(day)]) for day in question.asked)
         return str(first - second) if first > second else ""
 
-    def explain(self, question: DrawnQuestion, answer: str) -> list[str]:
+    def explain(self, question: Question, answer: str) -> list[str]:
         first, second = (int(question.cells[initial(day)]) for day in question.asked)
         return [
             f"{question.asked[0]} has {first} and {question.asked[1]} has {second}",
@@ -212,15 +212,15 @@ class _Beakers(QuestionKind):
     board = "beakers"
     sentence = "Which solution has the higher concentration of green particles?"
 
-    def ask(self, rng: Random) -> DrawnQuestion:
+    def ask(self, rng: Random) -> Question:
         context = "Both beakers hold the same amount of water."
         return self.make(rng, (), (*BEAKERS, SAME), context)
 
-    def solve(self, question: DrawnQuestion) -> str:
+    def solve(self, question: Question) -> str:
         first, second = (int(cell) for cell in question.cells)
         return SAME if first == second else BEAKERS[first < second]
 
-    def explain(self, question: DrawnQuestion, answer: str) -> list[str]:
+    def explain(self, question: Question, answer: str) -> list[str]:
         first, second = (int(cell) for cell in question.cells)
         return [f"Solution A has {first} and solution B has {second}", _comparison(first, second)]
 
@@ -232,12 +232,12 @@ class _Map(QuestionKind):
     board = "map"
     sentence = "Which place is just {0} of the {1}?"
 
-    def ask(self, rng: Random) -> DrawnQuestion:
+    def ask(self, rng: Random) -> Question:
         place = rng.choice(PLACES)
         others = [other for other in PLACES if other != place]
         return self.make(rng, (rng.choice(tuple(DIRECTIONS)), place), tuple(sorted(others)))
 
-    def solve(self, question: DrawnQuestion) -> str:
+    def solve(self, question: Question) -> str:
         direction, place = question.asked
         down, right = DIRECTIONS[direction]
         row, column = divmod(question.cells.index(place), 3)
@@ -246,7 +246,7 @@ class _Map(QuestionKind):
         found = question.cells[3 * row + column] if inside else EMPTY
         return "" if found == EMPTY else found
 
-    def explain(self, question: DrawnQuestion, answer: str) -> list[str]:
+    def explain(self, question: Question, answer: str) -> list[str]:
         direction, place = question.asked
         at, there = (CELLS[question.cells.index(name)] for name in (place, answer))
         return [
@@ -262,17 +262,17 @@ class _Flag(QuestionKind):
     board = "flag"
     sentence = "The picture shows the beach today. What may people do there?"
 
-    def ask(self, rng: Random) -> DrawnQuestion:
+    def ask(self, rng: Random) -> Question:
         meanings = rng.sample(MEANINGS, len(FLAGS))
         rules = [f"A {colour} flag means that people may {may}." for colour, may in zip(FLAGS, meanings, strict=True)]
         rng.shuffle(rules)
         return self.make(rng, (), tuple(sorted(meanings)), " ".join(rules))
 
-    def solve(self, question: DrawnQuestion) -> str:
+    def solve(self, question: Question) -> str:
         found = re.search(rf"A {question.cells[0]} flag means that people may ([\w ]+)\.", question.context)
         return found[1] if found else ""
 
-    def explain(self, question: DrawnQuestion, answer: str) -> list[str]:
+    def explain(self, question: Question, answer: str) -> list[str]:
         colour = question.cells[0]
         return [f"The flag is {colour}", f"A {colour} flag means that people may {answer}"]
 
@@ -283,19 +283,19 @@ class _Food(QuestionKind):
     name = "food"
     sentence = "What do {0} eat?"
 
-    def ask(self, rng: Random) -> DrawnQuestion:
+    def ask(self, rng: Random) -> Question:
         eaters, foods = rng.sample(EATERS, 4), rng.sample(FOODS, 4)
         facts = [f"{eater.capitalize()} eat {food}." for eater, food in zip(eaters, foods, strict=True)]
         return self.make(rng, (rng.choice(eaters),), tuple(sorted(foods)), " ".join(facts))
 
-    def solve(self, question: DrawnQuestion) -> str:
+    def solve(self, question: Question) -> str:
         found = re.search(rf"{question.asked[0].capitalize()} eat (\w+)\.", question.context)
         return found[1] if found else ""
 
-    def explain(self, question: DrawnQuestion, answer: str) -> list[str]:
+    def explain(self, question: Question, answer: str) -> list[str]:
         return [f"The hint says that {question.asked[0]} eat {answer}"]
 
-    def mistake(self, rng: Random, question: DrawnQuestion, answer: str) -> DrawnQuestion:
+    def mistake(self, rng: Random, question: Question, answer: str) -> Question:
         return question
 
 
@@ -305,16 +305,16 @@ class _Alphabet(QuestionKind):
     name = "alphabet"
     sentence = "Which word comes first in the dictionary?"
 
-    def ask(self, rng: Random) -> DrawnQuestion:
+    def ask(self, rng: Random) -> Question:
         return self.make(rng, (), tuple(rng.sample(WORDS, rng.randint(2, 5))))
 
-    def solve(self, question: DrawnQuestion) -> str:
+    def solve(self, question: Question) -> str:
         return min(question.choices)
 
-    def explain(self, question: DrawnQuestion, answer: str) -> list[str]:
+    def explain(self, question: Question, answer: str) -> list[str]:
         return [f"'{answer}' comes before '{other}'" for other in question.choices if other != answer][:2]
 
-    def mistake(self, rng: Random, question: DrawnQuestion, answer: str) -> DrawnQuestion:
+    def mistake(self, rng: Random, question: Question, answer: str) -> Question:
         right = min(question.choices)
         choices = (right, *(choice for choice in question.choices if choice != right))
         return dataclasses.replace(question, choices=choices)
@@ -326,22 +326,22 @@ class _Rhyme(QuestionKind):
     name = "rhyme"
     sentence = "Which word rhymes with '{0}'?"
 
-    def ask(self, rng: Random) -> DrawnQuestion:
+    def ask(self, rng: Random) -> Question:
         family, *others = rng.sample(RHYMES, rng.randint(3, 5))
         word, rhyming = rng.sample(family, 2)
         choices = [rhyming, *(rng.choice(other) for other in others)]
         rng.shuffle(choices)
         return self.make(rng, (word,), tuple(choices))
 
-    def solve(self, question: DrawnQuestion) -> str:
+    def solve(self, question: Question) -> str:
         family = next(family for family in RHYMES if question.asked[0] in family)
         found = [choice for choice in question.choices if choice in family]
         return found[0] if len(found) == 1 else ""
 
-    def explain(self, question: DrawnQuestion, answer: str) -> list[str]:
+    def explain(self, question: Question, answer: str) -> list[str]:
         return [f"'{answer}' rhymes with '{question.asked[0]}'"]
 
-    def mistake(self, rng: Random, question: DrawnQuestion, answer: str) -> DrawnQuestion:
+    def mistake(self, rng: Random, question: Question, answer: str) -> Question:
         return question
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from mulcot.records import Record
 from mulcot.world.boards import Board, board_look, read_board
 from mulcot.world.posts import SHARES, part_of
-from mulcot.world.question_kinds import LESSONS, DrawnQuestion
+from mulcot.world.question_kinds import LESSONS, Question
 from mulcot.world.science_vocabulary import SUBJECTS, Subject
 from mulcot.world.vocabulary import HARD_STYLES
 
@@ -28,7 +28,7 @@ LOOKS = 20
 class ScienceTruth(Record):
     """Everything there is to know about one question."""
 
-    question: DrawnQuestion
+    question: Question
     answer: str
     """The right choice."""
     label: str
@@ -40,7 +40,7 @@ class ScienceTruth(Record):
     def from_json(cls, data: Mapping[str, Any]) -> ScienceTruth:
         """The truth that wrote `data`."""
         known = {k: v for k, v in data.items() if k in cls.__dataclass_fields__}
-        question = DrawnQuestion.from_json(data["question"])
+        question = Question.from_json(data["question"])
         if "board" in data["question"]:
             question = dataclasses.replace(question, board=Board.from_json(data["question"]["board"]))
         return cls(**{**known, "question": question})
@@ -87,7 +87,7 @@ def science_truth_with(
         lesson = LESSONS[name]
         if match is None or (board.kind if board else "") != lesson.board:
             continue
-        question = DrawnQuestion(
+        question = Question(
             lesson=name, asked=match.groups(), context=context or "", choices=tuple(choices), board=board
         )
         try:
@@ -108,7 +108,7 @@ def _dressed(rng: Random, board: Board, challenge: str) -> Board:
     return dataclasses.replace(board, look=look)
 
 
-def _part(question: DrawnQuestion) -> int:
+def _part(question: Question) -> int:
     """Questions with a picture are divided by their pictures, the others by their words."""
     if question.board is not None:
         return part_of(repr(question.board))

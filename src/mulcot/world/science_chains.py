@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from mulcot.world.question_kinds import LESSONS, DrawnQuestion
+from mulcot.world.question_kinds import LESSONS, Question
 from mulcot.world.science import LETTERS, ScienceTruth
 
 FIELDS = ("Question_analysis", "Image_analysis", "Reasoning", "Final_conclusion", "Prediction")
@@ -35,7 +35,7 @@ def write_wrong_science_chain(truth: ScienceTruth, label: str, seed: int) -> dic
     return _chain(*_misread(truth, label, rng), label, rng)
 
 
-def _misread(truth: ScienceTruth, label: str, rng: Random) -> tuple[DrawnQuestion, str]:
+def _misread(truth: ScienceTruth, label: str, rng: Random) -> tuple[Question, str]:
     question = truth.question
     letters = LETTERS[: len(question.choices)]
     if len(label) != 1 or label not in letters or label == truth.label:
@@ -44,12 +44,12 @@ def _misread(truth: ScienceTruth, label: str, rng: Random) -> tuple[DrawnQuestio
     return LESSONS[question.lesson].mistake(rng, question, answer), answer
 
 
-def _rationale(question: DrawnQuestion, answer: str, rng: Random) -> str:
+def _rationale(question: Question, answer: str, rng: Random) -> str:
     steps = LESSONS[question.lesson].explain(question, answer)
     return f"{'. '.join(steps)}. {rng.choice(ANSWERS).format(answer=answer)}"
 
 
-def _chain(question: DrawnQuestion, answer: str, label: str, rng: Random) -> dict[str, str]:
+def _chain(question: Question, answer: str, label: str, rng: Random) -> dict[str, str]:
     steps = LESSONS[question.lesson].explain(question, answer)
     seen, thought = (steps[:1], steps[1:]) if question.board else ([], steps)
     what = "the picture" if question.board else "the hint" if question.context else "the words"

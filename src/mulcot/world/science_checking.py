@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from mulcot.world.checking import SENTENCE, Statement
 from mulcot.world.claims import ABSENT, NUMBER, NUMBERS, Claim
-from mulcot.world.question_kinds import DrawnQuestion
+from mulcot.world.question_kinds import Question
 from mulcot.world.science import ScienceTruth
 from mulcot.world.science_vocabulary import (
     BEAKERS,
@@ -72,7 +72,7 @@ def _statement(claim: Claim, field: str) -> Statement:
     return Statement(said=claim.said, about=claim.about, verdict="true" if claim.true else "false", field=field)
 
 
-def _about_board(sentence: str, question: DrawnQuestion) -> Iterator[Claim]:
+def _about_board(sentence: str, question: Question) -> Iterator[Claim]:
     """What the picture shows; all of it false where there is no such picture."""
     kind, cells = (question.board.kind, question.cells) if question.board else ("", ())
     if ABSENT.search(sentence):
@@ -102,7 +102,7 @@ def _beside(cells: tuple[str, ...], place: str, direction: str, other: str) -> b
     return (at[0] - from_[0], at[1] - from_[1]) == DIRECTIONS[direction]
 
 
-def _about_words(sentence: str, question: DrawnQuestion) -> Iterator[Claim]:
+def _about_words(sentence: str, question: Question) -> Iterator[Claim]:
     """What the hint says, how words are ordered and sound, and sums."""
     hint = question.context.casefold()
     for match in TOPIC.finditer(sentence):
