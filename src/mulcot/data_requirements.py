@@ -11,6 +11,7 @@ from mulcot.stages.features import FeaturesStage
 from mulcot.stages.rationale import RationaleStage
 from mulcot.stages.shared_captions import NO_CAPTIONS, WRITE_CAPTIONS
 from mulcot.stages.shared_evaluation_sets import SetsStage
+from mulcot.stages.teacher import TeacherStage
 
 
 class Lack(NamedTuple):
@@ -42,6 +43,13 @@ def data_lacking(
     explained = "train" in splits and splits["train"].rationales > 0
     if isinstance(stages.get("rationale"), RationaleStage) and "teacher" not in stages and not explained:
         yield Lack("rationale", "no training example has a rationale; a section teacher writes them")
+    teacher = stages.get("teacher")
+    if isinstance(teacher, TeacherStage) and "train" not in teacher.splits:
+        readers = ("assistant", "student") if explained else ("assistant", "student", "rationale")
+        for name in [name for name in readers if name in stages][:1]:
+            yield Lack(
+                name, f"teacher.splits is {', '.join(teacher.splits)}: no chain of train to learn from; add train"
+            )
     captioner = getattr(features, "captioner", None)
     if captioner is None and not any(split.captions for split in splits.values()):
         for name in ("rationale", "answer"):

@@ -10,6 +10,8 @@ import pytest
 from scripted import make_job, write_posts
 
 from mulcot.backbones.vlm.decoding_settings import Decoding
+from mulcot.data_requirements import data_lacking
+from mulcot.datasets.statistics import Lengths, SplitStatistics
 from mulcot.errors import NothingUsable
 from mulcot.multimodal_cot.dev_evaluation import RationaleEvaluator
 from mulcot.records import Example
@@ -17,6 +19,9 @@ from mulcot.stages.base import Job
 from mulcot.stages.evaluate import EvaluateStage
 from mulcot.stages.shared_captions import Caption, _judge_captions
 from mulcot.stages.shared_training import warn_of_one_answer
+from mulcot.stages.student import StudentStage
+from mulcot.stages.teacher import TeacherStage
+from mulcot.teacher.labelling.yields import Yield
 
 
 @pytest.fixture
@@ -78,3 +83,23 @@ def test_whoever_answered_nothing_is_told_and_the_final_model_must_answer(job: J
     sets["test"].models["student"] = scores(0)
     with pytest.raises(NothingUsable, match="student answered none of 5 examples of test"):
         stage.judge_answers(job, sets, "student")
+
+
+def test_a_teacher_that_is_not_asked_about_train_leaves_nothing_to_learn_from() -> None:
+    none = {"images": 4, "without_image": 0, "aspects": 0, "captions": 0, "rationales": 0, "duplicates": {}}
+    split = SplitStatistics(count=4, labels={"a": 2, "b": 2}, text_length=Lengths(), text_words=Lengths(), **none)
+    stages: dict[str, Any] = {"student": StudentStage()}
+    for splits, lacks in ((("train", "dev"), []), (("dev",), ["student"])):
+        stages["teacher"] = TeacherStage.model_validate({"backend": "simulated", "splits": splits})
+        assert [lack.stage for lack in data_lacking(stages, ("student",), {"train": split})] == lacks
+
+
+def test_the_few_that_people_left_unexplained_do_not_end_a_run(job: Job) -> None:
+    few = Yield()
+    for reason in [None, *["filtered"] * 9]:
+        few.add(reason)
+    stage = TeacherStage.model_validate({"backend": "simulated", "only_unexplained": True})
+    stage._judge_yield(job, few)
+    assert "1 of 10 training examples without a rationale" in job.warnings[0]
+    with pytest.raises(NothingUsable, match="1 of 10 training examples"):
+        stage.model_copy(update={"only_unexplained": False})._judge_yield(job, few)

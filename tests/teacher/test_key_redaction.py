@@ -144,3 +144,16 @@ def test_a_key_shows_itself_nowhere(monkeypatch):
     key = read_key("SOME_KEY")
     assert key.value == "tk-9f8e7d6c5b4a-secret"
     assert "9f8e" not in f"{key}{key!r}"
+
+
+@pytest.mark.parametrize("key", ["abcdefghijklmnopqrstuvw", "1234567890123456789"])
+def test_a_long_word_of_a_key_is_masked_in_errors_and_changes_no_reply(key):
+    assert key not in Key(key).hidden(f"invalid key {key} given")
+    assert reply(f"a {key} b", key).text == f"a {key} b"
+
+
+def test_a_key_in_numbered_characters_is_found_too():
+    key = "tk9f8e7d6c5b4a3-Q"
+    escaped = "".join(f"\\u{ord(c):04x}" for c in key)
+    assert Key(key).repeated_in('{"a": "' + escaped + '"}')
+    assert escaped[:30] not in Key(key).hidden(f"bad {escaped}")

@@ -79,7 +79,7 @@ class TeacherStage(Stage):
     """Further checks of a chain; by default all but `near_duplicates` for `checked` and none for `published`."""
     min_accepted: float = volatile(0.2, ge=0, le=1)
     """The share of labelled training examples that must have an accepted chain, in the pilot and in the end; with less
-    the stage fails, for imported chains too. 0 goes on with any."""
+    the stage fails, for imported chains too; with `only_unexplained` it warns. 0 goes on with any."""
     pilot: Pilot | None = volatile(Pilot())
     """A random sample that goes first; null asks about everything at once."""
     budget: Budget = volatile(Budget())
@@ -128,9 +128,7 @@ class TeacherStage(Stage):
             dialogues = self._dialogues(job.task, pictures)
             known = Client(self.backend, ledger).known
             budget_tracker = BudgetTracker(self.budget, self.prices, Spent.before(ledger.totals()))
-            labelling_run = LabellingRun(
-                dialogues, examples, budget_tracker, job.reporter, min_accepted=self.min_accepted
-            )
+            labelling_run = LabellingRun(dialogues, examples, budget_tracker, job.reporter, min_accepted=self._least)
             labelling_run.replay_ledger(known)
             if labelling_run.open:
                 asyncio.run(labelling_run.run(self.backend, ledger, cache, self.pilot, job.seed, _Gate(job)))
@@ -242,10 +240,16 @@ class TeacherStage(Stage):
     def _judge_yield(self, job: Job, found: Yield) -> None:
         """The files are written by now, to be read; without a `stage.json` they do not count as finished."""
         which = "training examples" if "train" in self.splits else "examples"
-        if not found.enough(self.min_accepted):
-            raise found.error(which, self.min_accepted)
-        if not found.accepted:
-            job.warn(f"{found.sentence(which)}. Models learn labels alone.")
+        which += " without a rationale" if self.only_unexplained else ""
+        if not found.enough(self._least):
+            raise found.error(which, self._least)
+        if not found.accepted or not found.enough(self.min_accepted):
+            job.warn(f"{found.sentence(which)}. Models learn from the rest.")
+
+    @property
+    def _least(self) -> float:
+        """The share that ends the run. Where people have explained the others, it says nothing about all examples."""
+        return 0.0 if self.only_unexplained else self.min_accepted
 
 
 class _Gate:

@@ -46,19 +46,25 @@ class Key:
         if self._secret is not None:
             own = _spellings(value)
         else:
-            own = [] if not value or _WORDS.fullmatch(value) else [rf"(?<!\w){re.escape(value)}(?!\w)"]
+            # No sentence has so long a word; nothing is learned from errors.
+            long = len(value) >= SECRET_LENGTH and value.isalnum() and len(set(value)) >= DISTINCT
+            word = not value or (_WORDS.fullmatch(value) and not long)
+            own = [] if word else [rf"(?<!\w){re.escape(value)}(?!\w)"]
         self._shown = re.compile("|".join([*own, *_ANY]))
 
     def repeated_in(self, text: str) -> bool:
         """Whether a model's words hold the key; never where it could be an ordinary word."""
         if self._secret is None:
             return False
-        # Invisible characters are taken out of chains later, which would put the key together again.
-        return bool(self._secret.search(text) or self._secret.search("".join(filter(str.isprintable, text))))
+        # Invisible characters are taken out of chains later and escapes are decoded: both put the key together again.
+        plain = _unescaped(text)
+        return bool(self._secret.search(plain) or self._secret.search("".join(filter(str.isprintable, plain))))
 
     def hidden(self, text: str) -> str:
         """A server's words for people: without the key, on one line, short, and unable to command a terminal."""
-        seen = self._shown.sub(MASK, text)[:LOOKED_AT]  # masked first: a cut through the key would leave its beginning
+        seen = self._shown.sub(MASK, _unescaped(text))[
+            :LOOKED_AT
+        ]  # masked first: a cut through the key would leave its beginning
         line = "".join(filter(str.isprintable, " ".join(seen.split())))
         return self._shown.sub(MASK, line)[:DETAIL]
 
@@ -73,6 +79,11 @@ def read_key(variable: str | None) -> Key:
     if not (value.isascii() and value.isprintable()) or " " in value:
         raise TeacherError(f"the value of {variable} is no key: it holds characters that no key has")
     return Key(value)
+
+
+def _unescaped(text: str) -> str:
+    """The text with JSON's numbered characters as themselves."""
+    return re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), text)
 
 
 def _spellings(key: str) -> list[str]:
