@@ -150,7 +150,7 @@ def test_the_teacher_s_costs_are_those_of_the_estimate_command(
 
 
 def test_the_lines_to_change_make_a_valid_recipe(tmp_path: Path) -> None:
-    block = re.search(r"## Which lines change.*?```yaml\n(.*?)```", PAGE, re.DOTALL)
+    block = re.search(r"## Recipe changes.*?```yaml\n(.*?)```", PAGE, re.DOTALL)
     assert block
     changes, written = tmp_path / "changes.yaml", tmp_path / "r.yaml"
     changes.write_text(block[1], "utf-8")

@@ -53,6 +53,7 @@ from mulcot.evaluation.scoring import Scorer
 from mulcot.export.card import write_card
 from mulcot.multimodal_cot.lettered_question import ask
 from mulcot.metrics.chains import ChainScorer
+from mulcot.predict.base import Predictor
 from mulcot.recipe import load_recipe
 from mulcot.records import Prediction
 from mulcot.report.terms import words_of
@@ -65,11 +66,12 @@ folder = Path(sys.argv[1])
 task = tasks.get("riddles")()
 
 
-class Predictor:
-    saved, task = None, task
+class Riddler(Predictor):
+    file, task = "none", task
+    _open = identity = predict = stream = prepare = stream_batch = None
 
 
-page = build(Predictor(), Serving()).app.state.info["task"]
+page = build(Riddler(), Serving()).app.state.info["task"]
 write_starter_folder(folder / "posts", "riddles")
 write_starter_folder(folder / "pair", "riddles", "multimodal-cot")
 starts = [(folder / name).read_text("utf-8").splitlines()[0] for name in ("posts/posts.jsonl", "pair/questions.jsonl")]

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from mulcot.backbones.qwen_vl import QwenVL
-from mulcot.pipeline import Outcome, run
+from mulcot.pipeline import Outcome, prepare, run
 from mulcot.progress import Reporter
 from mulcot.recipe import Loaded, load_recipe
 from mulcot.rundir import RunFolder
@@ -63,18 +63,6 @@ def go(recipe: Path, *overrides: str, **part: str) -> list[Outcome]:
 
 def job_of(loaded: Loaded, name: str) -> tuple[Any, Job]:
     """A stage and its job, to be run without the pipeline around it."""
-    stages = loaded.recipe.plan.stages
-    stage = loaded.recipe.stage(name)
-    assert stage is not None
-    folder = RunFolder(loaded.folder)
-    at = {each: folder.stage(number, each) for number, each in enumerate(stages, start=1)}
-    at[name].path.mkdir(parents=True, exist_ok=True)
-    job = Job(
-        folder=at[name],
-        before={need.stage: at[need.stage] for need in stage.needs()},
-        task=loaded.recipe.task,
-        dataset=loaded.recipe.dataset,
-        seed=loaded.recipe.seed,
-        reporter=Reporter.silent(),
-    )
+    stage, job = prepare(name, loaded, RunFolder(loaded.folder), Reporter.silent())
+    job.folder.path.mkdir(parents=True, exist_ok=True)
     return stage, job

@@ -139,7 +139,8 @@ def test_a_bad_stage_is_rejected_alone(tmp_path: Path) -> None:
 def test_every_published_chain_finds_its_post(tmp_path: Path, real_data: Path) -> None:
     root = real_data / "twitter2015"
     rows = json.loads((root / "teacher_rationales_sample.json").read_text("utf-8"))
-    kept, failed, unmatched, counts = run_import(tmp_path, rows, Twitter(root=root), AspectSentiment(), splits=["test"])
+    options = {"splits": ["test"], "min_accepted": 0}  # the file is a sample
+    kept, failed, unmatched, counts = run_import(tmp_path, rows, Twitter(root=root), AspectSentiment(), **options)
     assert (counts["chains"], counts["unmatched"], unmatched) == (150, 0, [])
     judged = [failure for failure in failed.values() if failure.reason != "no_chain"]
     assert {failure.reason for failure in judged} <= {"wrong_label", "contradiction", "label_leak"}
