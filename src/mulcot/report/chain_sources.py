@@ -8,7 +8,7 @@ from mulcot.records import Json
 from mulcot.report.run import Run
 
 OUTCOMES = {
-    "stage1": ("found alone", "the teacher named the right label without being told"),
+    "stage1": ("found alone", "the teacher named the right label without the label given"),
     "stage2": ("with the label given", "the teacher explained the label it was told"),
     "imported": ("imported", "collected elsewhere"),
 }
