@@ -10,8 +10,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from mulcot.evaluation.scores import Comparison, ModelScores, SetScores
-from mulcot.methods import across, methods
-from mulcot.report.results import overlap_of, similarity_of, title_of, trained_models
+from mulcot.report.results import overlap_of, similarity_of, title_of
 from mulcot.report.run import Run
 from mulcot.report.terms import TWO_STAGE
 
@@ -267,14 +266,12 @@ def _broken_chains(run: Run) -> Finding | NoFinding:
 
 
 def _not_above(run: Run) -> Finding | NoFinding:
-    known, found, final = [], [], ""
-    finals = {method.final_model for method in methods().values()}
-    floors = across(lambda method: method.floors)
+    known, found = [], []
+    final, floors = run.plan.final_model, run.plan.floors
     for name, one in _sets(run):
         for pair in one.comparisons:
-            if pair.first in finals and pair.second in floors:
+            if pair.first == final and pair.second in floors:
                 known.append(pair)
-                final = pair.first
                 if pair.differences["accuracy"][0] <= 0 or pair.mcnemar_p >= BY_CHANCE:
                     found.append(f"{name}: {_compared(pair)}")
     advice = "It has not learned what the task needs, or needs only one of text and picture. More data or epochs."
@@ -317,15 +314,14 @@ def _sets(run: Run) -> Iterator[tuple[str, SetScores]]:
 def _trained(run: Run) -> Iterator[tuple[str, str, SetScores, ModelScores]]:
     """The models that learned here, on every set."""
     for name, found in _sets(run):
-        for model in trained_models():
+        for model in run.plan.trained:
             if model in found.models:
                 yield name, model, found, found.models[model]
 
 
 def _chains(run: Run) -> Iterator[tuple[str, str, SetScores, ModelScores]]:
     """The models whose chains people read."""
-    read = across(lambda method: method.explaining)
-    return (row for row in _trained(run) if row[1] in read)
+    return (row for row in _trained(run) if row[1] in run.plan.explaining)
 
 
 RULES: tuple[Signature, ...] = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from mulcot.evaluation.scores import Comparison, LabelQuality, ModelScores, SetScores
-from mulcot.methods import across
+from mulcot.methods import Method, across
 from mulcot.report.run import Run
 from mulcot.report.terms import LABEL_MEASURES
 
@@ -90,7 +90,10 @@ def ordered(models: dict[str, ModelScores]) -> list[str]:
     def place(name: str) -> int:
         if name in last:
             return 100 + last.index(name)
-        return next((number for number, known in enumerate(first) if name.startswith(known)), 50)
+        if name in first:
+            return first.index(name)
+        begun = [known for known in first if name.startswith(f"{known}_")]
+        return first.index(max(begun, key=len)) if begun else 50
 
     return sorted(models, key=place)
 
@@ -119,9 +122,9 @@ def chain_tables(found: SetScores) -> Iterator[ChainTable]:
         yield ChainTable(variant, [OVERLAP[key] for key in measures], table, list(notes))
 
 
-def final_model(found: SetScores) -> str | None:
+def final_model(found: SetScores, plan: Method) -> str | None:
     """The model that the run was made for: the last of its method that was evaluated."""
-    return next((name for name in (*reversed(trained_models()), TEACHER) if name in found.models), None)
+    return next((name for name in (*reversed(plan.trained), TEACHER) if name in found.models), None)
 
 
 def first_set(run: Run) -> tuple[str, SetScores] | None:

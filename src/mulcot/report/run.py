@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from mulcot.errors import RunError
 from mulcot.evaluation.scores import FORMAT as SCORES_FORMAT
 from mulcot.evaluation.scores import Scores
-from mulcot.methods import DEFAULT, methods
+from mulcot.methods import DEFAULT, Method, methods
 from mulcot.records import Json
 from mulcot.report.curves import Curves, read_curves
 from mulcot.report.terms import Terms, words_of
@@ -76,6 +76,11 @@ class Run:
         return words_of(task, self.method)
 
     @property
+    def plan(self) -> Method:
+        """Its method; the default one stands for a method of a package that is not installed."""
+        return plan_of(self.recipe)
+
+    @property
     def simulated(self) -> bool:
         """Whether the teacher's chains are made up."""
         return bool(self.teacher and self.teacher.get("simulated"))
@@ -94,12 +99,17 @@ class Run:
         return path if path is not None and path.is_file() else None
 
 
+def plan_of(recipe: Json) -> Method:
+    """The method that a recipe names."""
+    return methods().get(str(recipe.get("method", DEFAULT.name)), DEFAULT)
+
+
 def read_run(path: Path) -> Run:
     """The run as it is now; raises where it is none, or where a file of it cannot be read."""
     folder = RunFolder(path)
     recipe = _recipe(path)
     stages: dict[str, StageView] = {}
-    known = methods().get(str(recipe.get("method", DEFAULT.name)), DEFAULT).stages
+    known = plan_of(recipe).stages
     # Numbers tell the order, but for a stage that the method got after the run was made.
     in_order = sorted(folder.states(), key=lambda one: known.index(one[0].name) if one[0].name in known else len(known))
     for stage, state in in_order:

@@ -58,7 +58,7 @@ def test_a_whole_run_has_every_section_it_has_numbers_for(tmp_path: Path) -> Non
 
 
 def test_questions_have_answers_and_rationales_and_no_means_over_letters(tmp_path: Path) -> None:
-    folder = make_run(tmp_path / "r", recipe={"method": "multimodal-cot"})
+    folder = make_run(tmp_path / "r", recipe={"method": "multimodal-cot"}, skills={"answer": 0.7})
     assert "macro F1" in page(folder)
     path = folder / "6-evaluate/scores.json"
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"task": "multiple_choice"}))

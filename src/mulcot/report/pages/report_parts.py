@@ -20,6 +20,7 @@ from mulcot.report.example_gallery import Drawn, draw_cases, labels_of
 from mulcot.report.pages.charts import bar_chart, key, line_chart, reliability_chart
 from mulcot.report.pages.thumbnails import Thumbnails
 from mulcot.report.results import (
+    TEACHER,
     chain_tables,
     final_model,
     first_set,
@@ -90,6 +91,7 @@ def results(view: View) -> Values | None:
                 "examples": found.examples,
                 "labels": found.labels,
                 "rows": rows(found),
+                "own": final_model(found, view.run.plan),
                 "comparisons": [
                     (one, title_of(one.first), title_of(one.second), verdict(one)) for one in found.comparisons
                 ],
@@ -160,7 +162,7 @@ def errors(view: View) -> Values | None:
     """Confusion and reliability of the final model, set by set."""
     shown = []
     for name, found in view.sets:
-        model = final_model(found)
+        model = final_model(found, view.run.plan)
         if model is not None:
             scores = found.models[model]
             shown.append(
@@ -241,12 +243,13 @@ def _backbone(written: Any) -> str:
 def _result(run: Run) -> Values | None:
     """The final model on the first set, beside those it is measured by."""
     first = first_set(run)
-    model = None if first is None else final_model(first[1])
+    model = None if first is None else final_model(first[1], run.plan)
     if first is None or model is None:
         return None
     name, found = first
     table = {row.model: row for row in rows(found)}
-    beside = [table[other] for other in ("teacher", "assistant", "majority") if other in table and other != model]
+    others = (TEACHER, *run.plan.trained, "majority")
+    beside = [table[other] for other in others if other in table and other != model]
     return {"set": name, "examples": found.examples, "row": table[model], "beside": beside}
 
 
@@ -259,6 +262,7 @@ def _questions(run: Run, name: str, found: SetScores) -> Values:
     rouge = [ROUGE] if any(rouge_of(found.models[model]) for _, model, _ in models) else []
     return {
         "name": name,
+        "own": final_model(found, run.plan),
         "models": models,
         "groups": [*dict.fromkeys(group for _, _, scores in models for group in scores.groups), *rouge],
         "rouge": {
