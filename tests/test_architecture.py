@@ -1,4 +1,4 @@
-"""The rules of the house, as tests: who may import whom, how large a room may grow, what is true in the README."""
+"""The rules of the architecture, as tests: who may import whom, how large a file may grow, what README says."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LAYERS: list[set[str]] = [
     {"cli"},
     {"__main__", "__init__"},
 ]
-"""A room may import itself and rooms of earlier lines, never a neighbour on its own line."""
+"""A package may import itself and packages of earlier lines, never a neighbour on its own line."""
 
 CORE_WITHOUT_TORCH = {
     "cli", "pipeline", "recipe", "data_requirements", "fingerprints", "methods", "report",

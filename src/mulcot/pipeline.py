@@ -99,7 +99,7 @@ class Undone:
 
 
 def left_undone(recipe: Recipe) -> Undone | None:
-    """What a whole run of this recipe does not come to; None where it goes through all stages."""
+    """What a whole run of this recipe does not reach; None where it goes through all stages."""
     stages = _without_optional(recipe.plan.stages, recipe)
     missing = next((name for name in stages if recipe.stage(name) is None), None)
     if missing is None:

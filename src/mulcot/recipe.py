@@ -36,7 +36,6 @@ from mulcot.yamltree import KeyPath, Problem, Tree, expand, override, parse_assi
 
 T = TypeVar("T", bound=Settings)
 
-VERSION = 1
 _QUERY = re.compile(r"(?<=://)([^\s\"?]*\?)[^\s\"]+")
 """What an address asks for, which may hold a key."""
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 from mulcot.backbones.vlm.decoding_settings import Decoding
-from mulcot.predict.posts import Post
+from mulcot.predict.base import Predictor
+from mulcot.predict.posts import Post, Prepared
 from mulcot.predict.streaming import StreamEvent
 from mulcot.records import Json, Prediction, Rejected
 from mulcot.tasks.base import Task
@@ -21,17 +24,35 @@ POSTS = [make_post(0, "test", number) for number in range(40)]
 QUESTIONS = [make_question(0, "test", number) for number in range(20)]
 
 
-class Sage:
+class Ready(Prepared):
+    """A post as it came."""
+
+    def __init__(self, post: Post) -> None:
+        self.post = post
+
+    @property
+    def nbytes(self) -> int:
+        return 0
+
+
+class Sage(Predictor):
     """`contrary` in a text makes the chain end with another label; `slowly` makes it slow."""
 
     def __init__(self, task: Task | None = None, *, first_chain: bool = False) -> None:
         self.task = task or Sentiment()
-        self.reads = self.task.reads
         self.first_chain = first_chain
         """The label is known only after the chain, as of a pair of models."""
         self.decoding = Decoding()
+        self.batch_size = 16
         self.truths = {question.question.text: question for question in QUESTIONS}
         self.posts = {post.text: post for post in POSTS}
+
+    @classmethod
+    def _open(cls, folder: Path, device: str, options: Any) -> Self:
+        raise NotImplementedError
+
+    def prepare(self, item: Post, *, label_only: bool = False) -> Ready:
+        return Ready(item)
 
     def identity(self) -> Json:
         return {"sage": True}
@@ -45,6 +66,7 @@ class Sage:
     def stream_batch(
         self, items: Sequence[Post], *, label_only: bool = False, streamed: Sequence[int] = ()
     ) -> Iterator[StreamEvent]:
+        items = [item.post if isinstance(item, Ready) else item for item in items]
         labels = [self._label(item) for item in items]
         for row, label in enumerate(labels):
             if label_only or isinstance(label, Rejected) or not self.first_chain:

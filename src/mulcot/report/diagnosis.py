@@ -127,7 +127,7 @@ def _teacher_accuracy(run: Run) -> Finding | NoFinding:
     return _finding([1], low, "The teacher finds few labels by itself", advice, "teacher: {backend: {model: ...}}")
 
 
-def _told(run: Run) -> Finding | NoFinding:
+def _label_given(run: Run) -> Finding | NoFinding:
     accepted = (run.teacher or {}).get("accepted") or {}
     whole = sum(accepted.values())
     if not whole or set(accepted) == {"imported"}:
@@ -329,7 +329,7 @@ RULES: tuple[Signature, ...] = (
     Signature("distance between student and assistant", _behind),
     Signature("diversity against overlap of chains", _distinct),
     Signature("the teacher's own accuracy", _teacher_accuracy),
-    Signature("share of chains with the label given", _told),
+    Signature("share of chains with the label given", _label_given),
     Signature("examples without a chain", _given_up),
     Signature("yield of the assistant's chains", _assistant_chains),
     Signature("agreement of label and chain", _disagreement),

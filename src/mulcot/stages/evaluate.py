@@ -1,10 +1,10 @@
-"""Stage 6, `evaluate`: assistant, student, baselines and, where it can be told, the teacher on the same examples.
+"""Stage `evaluate`: assistant, student, baselines and, where its answers are known, the teacher on the same examples.
 
 predictions/<set>/<model>.jsonl   one line per example, in order
 calibration/dev/<model>.jsonl     what temperatures are fitted on
 fitted/<stage>/calibration.json   the temperature of that stage's model, for everyone who opens or exports it
 sets/<name>/                      the pictures of other datasets that came without files of their own
-scores.json                       everything they are worth, as docs/scores.schema.json describes it
+scores.json                       the results, as docs/scores.schema.json describes it
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ predictions/<set>/<name>.jsonl   one line per question, in order
 calibration/dev/answer.jsonl     what the temperature is fitted on
 fitted/<stage>/calibration.json  the temperature of that stage's model, for everyone who opens or exports it
 sets/<name>/                     the pictures of other datasets that came without files of their own
-scores.json                      what they are worth; docs/scores.schema.json describes it
+scores.json                      the results; docs/scores.schema.json describes it
 
 `answer` is the pair as it is used. `generated` writes the answer instead of scoring the choices. `no_rationale` and
 `gold_rationale` give the answering model no rationale, or the right one. `text_only` hides pictures and captions from

@@ -25,7 +25,7 @@ from mulcot.records import Json
 from mulcot.training.checkpoint import load_checkpoint, save_checkpoint, sync_folder, whole_weights
 from mulcot.training.learner import Learner, Packed
 from mulcot.training.metrics_file import Journal
-from mulcot.training.prefetch import Feed, Step
+from mulcot.training.prefetch import Feed, OptimizerStep
 from mulcot.training.processes import Machine
 from mulcot.training.schedule import Schedule
 from mulcot.training.settings import Training
@@ -136,7 +136,7 @@ def _journal(plan: Plan, state: LoopState) -> AbstractContextManager[Journal | N
     return Journal(plan.folder / "metrics.jsonl", after=state.step, accelerator=plan.machine.accelerator)
 
 
-def _learn(plan: Plan, module: nn.Module, optimizer: torch.optim.Optimizer, step: Step) -> Json:
+def _learn(plan: Plan, module: nn.Module, optimizer: torch.optim.Optimizer, step: OptimizerStep) -> Json:
     """One optimizer step over the micro-batches of this process."""
     machine, learner, started = plan.machine, plan.learner, time.monotonic()
     batches = [learner.pack(portion) for portion in step.portions]

@@ -13,7 +13,7 @@ from mulcot.training.settings import Training
 
 
 @dataclass(frozen=True)
-class Step:
+class OptimizerStep:
     """What this process computes in one optimizer step."""
 
     number: int
@@ -38,7 +38,7 @@ class Feed:
         self._epoch = -1
         self._steps: list[tuple[int, ...]] = []
 
-    def steps(self, start: int) -> Iterator[Step]:
+    def steps(self, start: int) -> Iterator[OptimizerStep]:
         """One step after the other; while one is worked on, threads prepare the next."""
         with ThreadPoolExecutor(max(1, self.settings.loaders), thread_name_prefix="loader") as pool:
             ahead = self._begin(start, pool) if start < self.total else None
@@ -65,8 +65,8 @@ class Feed:
         return self._steps[number % self.per_epoch]
 
 
-def _finish(number: int, mine: Share, waiting: list[list[Future[Any]]]) -> Step:
-    return Step(number, tuple(tuple(future.result() for future in part) for part in waiting), mine.idle)
+def _finish(number: int, mine: Share, waiting: list[list[Future[Any]]]) -> OptimizerStep:
+    return OptimizerStep(number, tuple(tuple(future.result() for future in part) for part in waiting), mine.idle)
 
 
 def _done(example: Any) -> Future[Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from mulcot.records import Record
 from mulcot.world.claims import ABSENT, Claim, about_scene, is_denied
@@ -50,13 +50,6 @@ WINNER = re.compile(r"\b(text|picture|image) wins\b")
 TONES = {"praise": "positive", "only name": "neutral", "blame": "negative"}
 TONE = re.compile(rf"\b({'|'.join(TONES)})s?\b")
 MARKER = re.compile(r"\b(?:(turns? (?:them|it) around)|(means it))\b")
-
-
-class FoundClaim(NamedTuple):
-    """Where a statement stands and what it is about."""
-
-    start: int
-    claim: Claim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,8 @@ def draw(decoding: Decoding, numbers: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_settings_are_readable_without_torch() -> None:
-    code = "import sys; sys.modules['torch'] = None; from mulcot.backbones.vlm import decoding_settings as i; print(i.Decoding())"
+    code = "import sys; sys.modules['torch'] = None\n"
+    code += "from mulcot.backbones.vlm.decoding_settings import Decoding\nprint(Decoding())"
     assert "max_tokens=512" in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
 
 

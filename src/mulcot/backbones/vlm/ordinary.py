@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def fork(cache: DynamicCache, index_B: Tensor) -> DynamicCache:
-    """A copy of the given rows in that order, of all that a layer remembers: keys and values or a recurrent state."""
+    """A copy of the given rows in that order, of the keys and values of every layer."""
     copied = copy.deepcopy(cache)
     copied.reorder_cache(index_B.long())  # type: ignore[arg-type]
     return copied
