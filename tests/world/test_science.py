@@ -1,4 +1,5 @@
 import io
+import re
 from collections import Counter
 from hashlib import sha256
 
@@ -132,3 +133,10 @@ def test_a_forgotten_or_foreign_picture_leaves_a_question_unanswered() -> None:
     assert science_truth_of(asked, None, ("7", "8"), paint_board(SHELF)) is None
     assert science_truth_of("How many pears are in the picture?", None, choices, paint_board(SHELF)) is None
     assert science_truth_of("Who are you?", None, choices, None) is None
+
+
+def test_a_truth_reads_as_it_did() -> None:
+    """The simulated teacher throws its dice from this text: other names of classes would make other demos."""
+    names = re.findall(r"\w+(?=\()", str(make_question(0, "train", 0)))
+    assert names[:2] == ["ScienceTruth", "Question"]
+    assert {"ScienceTruth", "Question", "Board", "Look"} >= set(names)
