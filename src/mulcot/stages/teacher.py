@@ -244,7 +244,8 @@ class TeacherStage(Stage):
         if not found.enough(self._least):
             raise found.error(which, self._least)
         if not found.accepted or not found.enough(self.min_accepted):
-            job.warn(f"{found.sentence(which)}. Models learn from the rest.")
+            rest = "what people explained" if self.only_unexplained else "labels alone"
+            job.warn(f"{found.sentence(which)}. Models learn {rest}.")
 
     @property
     def _least(self) -> float:
