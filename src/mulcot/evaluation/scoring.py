@@ -23,7 +23,7 @@ from mulcot.evaluation.scores import (
     ReliabilityBin,
 )
 from mulcot.metrics.agreement import agreement
-from mulcot.metrics.calibration import apply_temperature, calibrate
+from mulcot.metrics.calibration import apply_temperature, calibrate, fit_temperature
 from mulcot.metrics.chains import ChainScorer, ChainScores
 from mulcot.metrics.classification import classify
 from mulcot.metrics.comparison import compare_labels, mcnemar
@@ -161,6 +161,13 @@ def compare(
 def label_set(task: Task, examples: Sequence[Example]) -> tuple[str, ...]:
     """Every label that an example may have, in the task's order."""
     return tuple(dict.fromkeys(label for example in examples for label in task.labels(example)))
+
+
+def fitted_temperature(task: Task, examples: Sequence[Example], answers: Answers) -> float | None:
+    """The temperature under which these answers are likeliest to be right; None where there is nothing to fit on."""
+    pairs = [(e, a) for e, a in zip(examples, answers, strict=True) if isinstance(a, Prediction)]
+    rows, right = probability_table(task, pairs)
+    return fit_temperature(rows, right) if rows else None
 
 
 def probability_table(task: Task, found: Sequence[tuple[Example, Prediction]]) -> tuple[list[list[float]], list[int]]:

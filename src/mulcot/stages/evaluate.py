@@ -214,15 +214,12 @@ class EvaluateStage(SetsStage):
     def _temperature(self, job: Job, name: str, predictor: JointPredictor) -> float | None:
         """Fitted on dev; None where dev has nothing to fit on."""
         from mulcot.evaluation.ask_model import EvaluationSet, EvalVariant, ask_set
-        from mulcot.evaluation.scoring import probability_table
-        from mulcot.metrics.calibration import fit_temperature
+        from mulcot.evaluation.scoring import fitted_temperature
 
         dev = EvaluationSet(DEV, tuple(examples_of(job, DEV)), job.gallery())
         variant = EvalVariant(name, "", label_only=True)
         answers = ask_set(predictor, variant, dev, job.folder / "calibration", job.reporter)
-        pairs = [(e, a) for e, a in zip(dev.examples, answers, strict=True) if isinstance(a, Prediction)]
-        rows, right = probability_table(job.task, pairs)
-        return fit_temperature(rows, right) if rows else None
+        return fitted_temperature(job.task, dev.examples, answers)
 
 
 def _counts(sets: Mapping[str, SetScores]) -> Json:

@@ -174,15 +174,12 @@ class EvaluateQuestionsStage(SetsStage):
     def _temperature(self, job: Job, predictor: TwoStagePredictor) -> float | None:
         """Fitted on dev; None where dev has nothing to fit on."""
         from mulcot.evaluation.ask_model import AnswerFile
-        from mulcot.evaluation.scoring import probability_table
-        from mulcot.metrics.calibration import fit_temperature
+        from mulcot.evaluation.scoring import fitted_temperature
 
         dev, gallery = captioned(job, examples_of(job, DEV)), job.gallery()
         made = AnswerFile(predictor, job.folder / "calibration" / DEV / f"{PAIR}.jsonl", {"who": PAIR})
         answers = made.ask(dev, lambda some: predictor.predict(some, gallery), job.reporter)
-        pairs = [(e, a) for e, a in zip(dev, answers, strict=True) if isinstance(a, Prediction)]
-        rows, right = probability_table(job.task, pairs)
-        return fit_temperature(rows, right) if rows else None
+        return fitted_temperature(job.task, dev, answers)
 
 
 def _taught(job: Job) -> Mapping[str, SourcedRationale]:
